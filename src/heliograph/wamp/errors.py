@@ -1,0 +1,70 @@
+"""Error URIs of WAMP and the two ways in which a peer can be wrong.
+
+`RequestError`
+    one request cannot be served; it is answered with ERROR and the session goes on.
+`ProtocolViolation`
+    the peer broke the protocol; the session is aborted and the transport closed.
+
+Any other exception is a defect of ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+AUTHENTICATION_DENIED = "wamp.error.authentication_denied"
+AUTHORIZATION_FAILED = "wamp.error.authorization_failed"
+CANCELED = "wamp.error.canceled"
+INVALID_ARGUMENT = "wamp.error.invalid_argument"
+INVALID_URI = "wamp.error.invalid_uri"
+NO_MATCHING_AUTH_METHOD = "wamp.error.no_matching_auth_method"
+NO_SUCH_PROCEDURE = "wamp.error.no_such_procedure"
+NO_SUCH_REALM = "wamp.error.no_such_realm"
+NO_SUCH_REGISTRATION = "wamp.error.no_such_registration"
+NO_SUCH_ROLE = "wamp.error.no_such_role"
+NO_SUCH_SUBSCRIPTION = "wamp.error.no_such_subscription"
+NOT_AUTHORIZED = "wamp.error.not_authorized"
+OPTION_NOT_ALLOWED = "wamp.error.option_not_allowed"
+PAYLOAD_SIZE_EXCEEDED = "wamp.error.payload_size_exceeded"
+PROCEDURE_ALREADY_EXISTS = "wamp.error.procedure_already_exists"
+PROTOCOL_VIOLATION = "wamp.error.protocol_violation"
+RUNTIME_ERROR = "wamp.error.runtime_error"
+TIMEOUT = "wamp.error.timeout"
+
+CLOSE_GOODBYE_AND_OUT = "wamp.close.goodbye_and_out"
+CLOSE_NORMAL = "wamp.close.normal"
+CLOSE_REALM = "wamp.close.close_realm"
+CLOSE_SYSTEM_SHUTDOWN = "wamp.close.system_shutdown"
+
+
+class RequestError(Exception):
+    """A request that cannot be served.
+
+    Args:
+        uri: the error URI of the answer.
+        args: positional payload of the answer; by convention one text that says what to do.
+        kwargs: keyword payload of the answer.
+    """
+
+    def __init__(self, uri: str, *args: Any, kwargs: Mapping[str, Any] | None = None) -> None:
+        super().__init__(uri, *args)
+        self.uri = uri
+        self.arguments: Sequence[Any] = args
+        self.keyword_arguments = dict(kwargs or {})
+
+
+class ProtocolViolation(Exception):  # noqa: N818 - the specification's own term
+    """The peer broke the protocol; the text says how.
+
+    Args:
+        message: what was wrong, for the peer's developer.
+        reason: the URI for ABORT.
+    """
+
+    def __init__(self, message: str, *, reason: str = PROTOCOL_VIOLATION) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+
+
+class PayloadError(Exception):
+    """A payload that cannot be read, or cannot be expressed in another serializer."""

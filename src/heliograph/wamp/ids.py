@@ -1,0 +1,29 @@
+"""WAMP identifiers: integers from 1 to 2^53 (specification, "IDs")."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from msgspec import Meta
+
+MAX_ID = 2**53
+
+Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
+"""An id on the wire."""
+
+RandomId = Callable[[], int]
+"""Returns an id of the global scope: uniformly random over 1..2^53. Injected, so that tests can fix it."""
+
+
+class SequentialIds:
+    """Ids of the session or router scope: 1, 2, 3 … and after 2^53 again 1."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def next(self) -> int:
+        """Return the next id of the sequence."""
+        # "IDs in the session scope MUST be incremented by 1 beginning with 1 and wrapping to 1 after it reached 2^53"
+        self.last = self.last + 1 if self.last < MAX_ID else 1
+        return self.last

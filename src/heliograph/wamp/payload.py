@@ -1,0 +1,107 @@
+"""The opaque payload of a message: arguments that travel through the router without being read."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from heliograph.wamp.errors import PayloadError
+
+
+class PayloadFormat(Protocol):
+    """Turns application values into bytes and back; one object a serializer."""
+
+    name: str
+
+    def encode_value(self, value: Any) -> bytes:
+        """Return `value` encoded; raises `PayloadError` where this format cannot express it."""
+
+    def decode_value(self, data: bytes) -> Any:
+        """Return the value that `data` holds; raises `PayloadError` where it cannot be read."""
+
+
+class Payload(Protocol):
+    """Positional and keyword arguments of a message."""
+
+    def encoded(self, target: PayloadFormat) -> tuple[bytes, bytes]:
+        """Return (args, kwargs) in `target`'s bytes, empty where absent; raises `PayloadError`."""
+
+    def decoded(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return (args, kwargs) as Python values; raises `PayloadError`."""
+
+
+class EncodedPayload:
+    """Arguments as they came from the wire: bytes of one format, read only when somebody must.
+
+    Args:
+        source: the format of the bytes.
+        args: the encoded list, or empty bytes when absent.
+        kwargs: the encoded map, or empty bytes when absent.
+    """
+
+    __slots__ = ("args", "kwargs", "source")
+
+    def __init__(self, source: PayloadFormat, args: bytes, kwargs: bytes) -> None:
+        self.source = source
+        self.args = args
+        self.kwargs = kwargs
+
+    def encoded(self, target: PayloadFormat) -> tuple[bytes, bytes]:
+        """Return the bytes as they are, or translated when `target` is another format."""
+        if target is self.source:
+            return self.args, self.kwargs
+        return (
+            target.encode_value(self.source.decode_value(self.args)) if self.args else b"",
+            target.encode_value(self.source.decode_value(self.kwargs)) if self.kwargs else b"",
+        )
+
+    def decoded(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments as Python values."""
+        args = self.source.decode_value(self.args) if self.args else []
+        kwargs = self.source.decode_value(self.kwargs) if self.kwargs else {}
+        if not isinstance(args, list) or not isinstance(kwargs, dict):
+            raise PayloadError("args must be a list and kwargs a map")
+        return args, kwargs
+
+    def __repr__(self) -> str:
+        return f"EncodedPayload({self.source.name}, {self.args!r}, {self.kwargs!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EncodedPayload | PlainPayload) and self.decoded() == other.decoded()
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, so not a key
+
+
+class PlainPayload:
+    """Arguments that are Python values, encoded when a receiver's format is known.
+
+    Args:
+        args: positional arguments.
+        kwargs: keyword arguments.
+    """
+
+    __slots__ = ("args", "kwargs")
+
+    def __init__(self, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> None:
+        self.args = list(args)
+        self.kwargs = kwargs or {}
+
+    def encoded(self, target: PayloadFormat) -> tuple[bytes, bytes]:
+        """Return (args, kwargs) in `target`'s bytes; empty ones are left out, as the specification asks."""
+        return (
+            target.encode_value(self.args) if self.args or self.kwargs else b"",
+            target.encode_value(self.kwargs) if self.kwargs else b"",
+        )
+
+    def decoded(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments as they are."""
+        return self.args, self.kwargs
+
+    def __repr__(self) -> str:
+        return f"PlainPayload({self.args!r}, {self.kwargs!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EncodedPayload | PlainPayload) and self.decoded() == other.decoded()
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, so not a key
+
+
+EMPTY = PlainPayload()

@@ -1,0 +1,105 @@
+"""`wamp.2.cbor`: CBOR in binary frames; the only tags taken are those of big integers."""
+
+from typing import Any, NoReturn
+
+import cbor2
+import msgspec
+
+from heliograph.wamp.errors import PayloadError, ProtocolViolation
+from heliograph.wamp.messages import Message
+from heliograph.wamp.payload import EMPTY, Payload, PlainPayload
+from heliograph.wire.serializers.shapes import HEAD_LENGTH, WIRE_TYPES, bears_payload, head, with_payload
+
+_ARRAY = 0x80
+_EMPTY_ARRAY = b"\x80"
+_MAX_DEPTH = 400
+
+_TAGS_WITH_A_DECODER = (0, 1, 4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799)
+
+
+def _refuse_tag(*_: Any) -> NoReturn:
+    raise ValueError("tags other than those of big integers are not WAMP values")
+
+
+# By default cbor2 would build cycles, sets, dates and regular expressions out of a stranger's bytes.
+_SAFELY: dict[str, Any] = {
+    "tag_hook": _refuse_tag,
+    "semantic_decoders": dict.fromkeys(_TAGS_WITH_A_DECODER, _refuse_tag),
+    "max_depth": _MAX_DEPTH,
+    "strict_hashable_types": True,
+}
+
+
+class CborSerializer:
+    """CBOR by cbor2.
+
+    Everything is read on arrival, for cbor2 has no way to leave a part unread; the payload's values are kept and
+    encoded once for all receivers of a format.
+    """
+
+    name = "cbor"
+    is_binary = True
+
+    def encode(self, message: Message) -> bytes:
+        """Return `message` as CBOR."""
+        elements = head(message)
+        encoded = cbor2.dumps(msgspec.to_builtins(elements, builtin_types=(bytes,)))
+        if not bears_payload(message):
+            return encoded
+        args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload
+        if not args and not kwargs:
+            return encoded
+        args = args or _EMPTY_ARRAY
+        opener = bytes((_ARRAY | (len(elements) + (2 if kwargs else 1)),))
+        return b"%b%b%b%b" % (opener, encoded[1:], args, kwargs)
+
+    def decode(self, data: bytes) -> Message:
+        """Return the message in `data`."""
+        try:
+            elements = cbor2.loads(data, **_SAFELY)
+            if type(elements) is not list or not elements or type(elements[0]) is not int:
+                raise ProtocolViolation("a WAMP message is a list that begins with its code")
+            wire_type = WIRE_TYPES.get(elements[0])
+            if wire_type is None:
+                raise ProtocolViolation(f"{elements[0]} is not the code of a WAMP message")
+            length = HEAD_LENGTH.get(elements[0], len(elements))
+            return with_payload(msgspec.convert(elements[:length], wire_type), _payload(elements[length:]))
+        except (
+            cbor2.CBORDecodeError,
+            msgspec.MsgspecError,
+            ValueError,
+            RecursionError,
+            OverflowError,
+        ) as error:
+            raise ProtocolViolation(f"not a WAMP message in CBOR: {error}") from error
+
+    def encode_value(self, value: Any) -> bytes:
+        """Return `value` as CBOR."""
+        try:
+            return cbor2.dumps(value)
+        except (cbor2.CBOREncodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise PayloadError(f"cannot be expressed in CBOR: {error}") from error
+
+    def decode_value(self, data: bytes) -> Any:
+        """Return the value that `data` holds."""
+        try:
+            return cbor2.loads(data, **_SAFELY)
+        except (cbor2.CBORDecodeError, ValueError, RecursionError, OverflowError) as error:
+            raise PayloadError(f"not CBOR: {error}") from error
+
+
+def _payload(elements: list[Any]) -> Payload:
+    """Return the payload that `elements`, what follows a message's head, stand for."""
+    if not elements:
+        return EMPTY
+    if len(elements) > 2:
+        raise ProtocolViolation("a message ends with Arguments and ArgumentsKw")
+    args, kwargs = elements if len(elements) == 2 else (elements[0], {})
+    if type(args) is not list:
+        raise ProtocolViolation("Arguments must be a list")
+    if type(kwargs) is not dict or not all(type(key) is str for key in kwargs):
+        raise ProtocolViolation("ArgumentsKw must be a dictionary with texts as keys")
+    return PlainPayload(args, kwargs)
+
+
+SERIALIZER = CborSerializer()

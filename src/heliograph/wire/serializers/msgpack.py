@@ -1,0 +1,74 @@
+"""`wamp.2.msgpack`: MessagePack in binary frames."""
+
+from typing import Any, NoReturn
+
+import msgspec
+
+from heliograph.wamp.errors import PayloadError, ProtocolViolation
+from heliograph.wamp.messages import Message
+from heliograph.wire.serializers.shapes import WIRE_TYPE, RawPayloadReader, bears_payload, head
+
+_FIXARRAY = 0x90
+_EMPTY_ARRAY = b"\x90"
+
+
+def _refuse_extension(code: int, _data: memoryview) -> NoReturn:
+    raise PayloadError(f"MessagePack extension type {code} is not a WAMP value")
+
+
+class MsgpackSerializer:
+    """MessagePack by msgspec. Payload is read once on arrival: text in it must be UTF-8 before it is passed on."""
+
+    name = "msgpack"
+    is_binary = True
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(WIRE_TYPE)
+        self._value_decoder = msgspec.msgpack.Decoder(ext_hook=_refuse_extension)
+        self._reader = RawPayloadReader(
+            self,
+            list_openers=bytes([*range(0x90, 0xA0), 0xDC, 0xDD]),
+            map_openers=bytes([*range(0x80, 0x90), 0xDE, 0xDF]),
+        )
+
+    def encode(self, message: Message) -> bytes:
+        """Return `message` as MessagePack."""
+        elements = head(message)
+        encoded = self._encoder.encode(elements)
+        if not bears_payload(message):
+            return encoded
+        args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload
+        if not args and not kwargs:
+            return encoded
+        args = args or _EMPTY_ARRAY
+        opener = bytes((_FIXARRAY | (len(elements) + (2 if kwargs else 1)),))
+        return b"%b%b%b%b" % (opener, encoded[1:], args, kwargs)
+
+    def decode(self, data: bytes) -> Message:
+        """Return the message in `data`."""
+        try:
+            decoded = self._decoder.decode(data)
+            message = self._reader.message(decoded)
+            if bears_payload(message):
+                message.payload.decoded()  # type: ignore[attr-defined]  # it bears a payload
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, PayloadError) as error:
+            raise ProtocolViolation(f"not a WAMP message in MessagePack: {error}") from error
+        return message
+
+    def encode_value(self, value: Any) -> bytes:
+        """Return `value` as MessagePack."""
+        try:
+            return self._encoder.encode(value)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise PayloadError(f"cannot be expressed in MessagePack: {error}") from error
+
+    def decode_value(self, data: bytes) -> Any:
+        """Return the value that `data` holds."""
+        try:
+            return self._value_decoder.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as error:
+            raise PayloadError(f"not MessagePack: {error}") from error
+
+
+SERIALIZER = MsgpackSerializer()

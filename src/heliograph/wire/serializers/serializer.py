@@ -1,0 +1,25 @@
+"""What every serializer is: a payload format that also turns whole messages into bytes and back."""
+
+from typing import Protocol
+
+from heliograph.wamp.messages import Message
+from heliograph.wamp.payload import PayloadFormat
+
+
+class Serializer(PayloadFormat, Protocol):
+    """One serializer of WAMP.
+
+    `name` is the word in the subprotocol, `is_binary` tells whether its messages travel in binary frames.
+    """
+
+    is_binary: bool
+
+    def encode(self, message: Message) -> bytes:
+        """Return `message` as bytes; raises `PayloadError` when its payload cannot be expressed."""
+
+    def decode(self, data: bytes) -> Message:
+        """Return the message that `data` holds; raises `ProtocolViolation` when there is none.
+
+        `data` must be `bytes`: the payload keeps slices of it, and a buffer that is used again would turn a stored
+        payload into somebody else's.
+        """

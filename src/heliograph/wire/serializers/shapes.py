@@ -1,0 +1,110 @@
+"""Between message structs and the flat arrays on the wire.
+
+A message that bears a payload is decoded as its *shape*: the same fields, with `args` and `kwargs` left as raw bytes
+at the end. Shapes are derived from the messages, so there is one definition of each.
+"""
+
+from collections.abc import Callable
+from typing import Any, Union
+
+import msgspec
+from msgspec import Raw
+
+from heliograph.wamp.errors import ProtocolViolation
+from heliograph.wamp.messages import MESSAGE_TYPES, Message, code_of
+from heliograph.wamp.payload import EMPTY, EncodedPayload, Payload, PayloadFormat
+
+PAYLOAD_TYPES = tuple(kind for kind in MESSAGE_TYPES if "payload" in kind.__struct_fields__)
+
+HEAD_LENGTH = {code_of(kind): len(kind.__struct_fields__) for kind in PAYLOAD_TYPES}
+"""Message code to the number of elements, code included, that stand before the payload."""
+
+
+def _shape(kind: type[Message]) -> type[msgspec.Struct]:
+    fields: list[Any] = [
+        (field.name, field.type) for field in msgspec.structs.fields(kind) if field.name != "payload"
+    ]
+    return msgspec.defstruct(
+        f"{kind.__name__}Shape",
+        [*fields, ("args", Raw, Raw(b"")), ("kwargs", Raw, Raw(b""))],
+        array_like=True,
+        forbid_unknown_fields=True,
+        tag=code_of(kind),
+    )
+
+
+_SHAPES: dict[type[Message], type[msgspec.Struct]] = {kind: _shape(kind) for kind in PAYLOAD_TYPES}
+
+WIRE_TYPES = {code_of(kind): _SHAPES.get(kind, kind) for kind in MESSAGE_TYPES}
+"""Message code to the type that is decoded."""
+
+WIRE_TYPE: Any = Union[tuple(WIRE_TYPES.values())]  # noqa: UP007 - built at run time
+
+
+def _builder(kind: type[Message]) -> Callable[[Any, Any], Message]:
+    """Return the function (shape, payload) → message, written out: `getattr` in a loop would double its cost."""
+    fields = [name for name in kind.__struct_fields__ if name != "payload"]
+    source = f"lambda shape, payload: kind({', '.join(f'shape.{name}' for name in fields)}, payload)"
+    return eval(source, {"kind": kind})  # type: ignore[no-any-return]  # noqa: S307 - built from our own field names
+
+
+_BUILDERS = {shape: _builder(kind) for kind, shape in _SHAPES.items()}
+
+
+def with_payload(decoded: Any, payload: Payload) -> Message:
+    """Return the message for `decoded`, a value of `WIRE_TYPE`; `payload` is used where the type bears one."""
+    build = _BUILDERS.get(type(decoded))
+    # A message without payload is decoded as itself.
+    return decoded if build is None else build(decoded, payload)  # type: ignore[no-any-return]
+
+
+class RawPayloadReader:
+    """Makes messages of what a decoder of `WIRE_TYPE` returns, leaving the payload as bytes.
+
+    Args:
+        source: the format in which raw payloads are written.
+        list_openers: the first bytes an encoded list can have.
+        map_openers: the first bytes an encoded map can have.
+    """
+
+    def __init__(self, source: PayloadFormat, *, list_openers: bytes, map_openers: bytes) -> None:
+        self._source = source
+        self._list_openers = list_openers
+        self._map_openers = map_openers
+
+    def message(self, decoded: Any) -> Message:
+        """Return the message for `decoded`; raises `ProtocolViolation` for args that are no list, kwargs no map."""
+        build = _BUILDERS.get(type(decoded))
+        if build is None:
+            return decoded  # type: ignore[no-any-return]  # a message without payload is decoded as itself
+        args = bytes(decoded.args)
+        if not args:
+            return build(decoded, EMPTY)
+        if args[0] not in self._list_openers:
+            raise ProtocolViolation("Arguments must be a list")
+        kwargs = bytes(decoded.kwargs)
+        if kwargs and kwargs[0] not in self._map_openers:
+            raise ProtocolViolation("ArgumentsKw must be a dictionary")
+        return build(decoded, EncodedPayload(self._source, args, kwargs))
+
+
+def _lister(kind: type[Message]) -> Callable[[Any], list[Any]]:
+    fields = [name for name in kind.__struct_fields__ if name != "payload"]
+    source = f"lambda message: [{code_of(kind)}, {', '.join(f'message.{name}' for name in fields)}]"
+    return eval(source)  # type: ignore[no-any-return]  # noqa: S307 - as above
+
+
+_LISTERS = {kind: _lister(kind) for kind in MESSAGE_TYPES}
+
+
+def head(message: Message) -> list[Any]:
+    """Return the elements of `message` before its payload, the code first; absent ones at the end are left out."""
+    elements = _LISTERS[type(message)](message)
+    while elements[-1] is None:
+        elements.pop()
+    return elements
+
+
+def bears_payload(message: Message) -> bool:
+    """Return whether messages of this type can carry arguments."""
+    return type(message) in _SHAPES

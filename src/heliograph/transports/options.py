@@ -1,8 +1,12 @@
-"""What a configuration says about listening, WebSocket connections and their limits."""
+"""What a configuration says about listening, WebSocket connections and their limits.
+
+Field names carry their units; where Crossbar.io has a key of the same unit, the configuration file uses its
+spelling (given in brackets below).
+"""
 
 from typing import Annotated, Generic, Literal, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from heliograph.routing.options import ItemId
 
@@ -75,7 +79,7 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True):
         allowed_origins: origins whose pages may connect, `*` inside one is a wildcard; `self` means pages
             from this very host and port. Clients that send no `Origin`, so all but browsers, may always
         allow_null_origin: let `*` cover pages with the origin `null` (files, sandboxed frames) as well
-        max_message_bytes: the largest message accepted, in bytes, after reassembly
+        max_message_bytes: bytes of the largest message accepted, after reassembly [`max_message_size`]
         ping_interval_s: seconds of silence after which a ping is sent; null sends none
         ping_timeout_s: seconds a pong may take before the connection is dropped
         close_timeout_s: seconds a peer may take to finish the closing handshake; then it is dropped
@@ -83,10 +87,10 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True):
 
     allowed_origins: tuple[Annotated[str, Meta(min_length=1)], ...] = ("*",)
     allow_null_origin: bool = True
-    max_message_bytes: Annotated[int, Meta(ge=KIB, le=64 * MIB)] = MIB
+    max_message_bytes: Annotated[int, Meta(ge=KIB, le=64 * MIB)] = field(name="max_message_size", default=MIB)
     ping_interval_s: Annotated[float, Meta(ge=1, le=86400)] | None = 30.0
     ping_timeout_s: Annotated[float, Meta(ge=1, le=86400)] = 10.0
-    close_timeout_s: Annotated[float, Meta(ge=0.1, le=60)] = 2.0
+    close_timeout_s: Annotated[float, Meta(ge=0.1, le=86400)] = 2.0
 
 
 class WebSocketPathOptions(Struct, frozen=True, kw_only=True, tag_field="type", tag="websocket"):
@@ -115,12 +119,12 @@ class HttpGuardOptions(Struct, frozen=True, kw_only=True):
     Attributes:
         max_header_bytes: bytes of request line and headers; more is answered 431
         header_timeout_s: seconds from the first byte to the end of the headers
-        client_timeout_s: seconds a keep-alive connection may be idle between two requests
+        client_timeout_s: seconds a keep-alive connection may be idle between two requests [`client_timeout`]
     """
 
     max_header_bytes: Annotated[int, Meta(ge=KIB, le=MIB)] = 64 * KIB
     header_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
-    client_timeout_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
+    client_timeout_s: Annotated[float, Meta(ge=1, le=86400)] = field(name="client_timeout", default=60.0)
 
 
 class WebTransportOptions(

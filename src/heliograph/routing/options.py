@@ -7,10 +7,16 @@ from msgspec import Meta, Struct, field
 Match = Literal["exact", "prefix", "wildcard"]
 
 # A realm's name travels as a loose WAMP URI: no white space, no "#".
-RealmName = Annotated[str, Meta(pattern=r"^[^\s#]+$")]
-RoleName = Annotated[str, Meta(pattern=r"^\S+$")]
+RealmName = Annotated[str, Meta(pattern=r"^[^\s#]+\Z", description="text without white space and #")]
+RoleName = Annotated[str, Meta(pattern=r"^\S+\Z", description="text without white space")]
 # Like Crossbar.io's ids, so that a file moves between the two.
-ItemId = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{2,63}$")]
+ItemId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9_]{2,63}\Z",
+        description="a letter and 2 to 63 more of a-z, 0-9 and _",
+    ),
+]
 
 
 class AllowedActions(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,10 @@ from heliograph.routing.options import ItemId
 # The HTTP path services stand on this room, so it cannot name them: the configuration fills this in.
 PathServiceT = TypeVar("PathServiceT")
 
-PathKey = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]+|/)$")]
+PathKey = Annotated[
+    str,
+    Meta(pattern=r"^([A-Za-z0-9_-]+|/)\Z", description="/ or one part of a path: letters, digits, _ and -"),
+]
 Serializer = Literal["json", "msgpack", "cbor"]
 
 KIB = 1024

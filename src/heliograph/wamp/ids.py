@@ -24,6 +24,7 @@ class SequentialIds:
 
     def next(self) -> int:
         """Return the next id of the sequence."""
-        # "IDs in the session scope MUST be incremented by 1 beginning with 1 and wrapping to 1 after it reached 2^53"
+        # "IDs in the *session scope* MUST be incremented by 1 beginning with 1 and wrapping to 1 after it reached
+        # 2^53" (specification, "IDs")
         self.last = self.last + 1 if self.last < MAX_ID else 1
         return self.last

@@ -17,8 +17,8 @@ _BINARY_MARK = "\0"
 def _from_binary(value: Any) -> Any:
     """Return `value` as JSON can express it; raises `PayloadError` where it cannot.
 
-    "A binary value is converted to a JSON string: the NUL character, then the base64 of the value"
-    (specification, "Binary conversion of JSON Strings").
+    "convert the byte array to a Base64 encoded (host language) string", "prepend the string with a `\\0` character"
+    (specification, "Binary support in JSON").
     """
     kind = type(value)
     if kind is str:

@@ -1,0 +1,1 @@
+"""Authentication: one file a method, challenge and response as pure functions."""

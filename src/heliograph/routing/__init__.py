@@ -1,0 +1,1 @@
+"""The router itself: messages in, messages out; synchronous, without clock, socket or task of its own."""

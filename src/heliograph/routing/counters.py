@@ -1,0 +1,23 @@
+"""What the router has done, counted for metrics."""
+
+from msgspec import Struct
+
+
+class Counters(Struct):
+    """Running totals since the start."""
+
+    sessions_opened: int = 0
+    sessions_closed: int = 0
+    sessions_refused: int = 0
+    """HELLOs answered with ABORT."""
+    violations: int = 0
+    """Sessions or connections aborted because the peer broke the protocol."""
+    publications: int = 0
+    events: int = 0
+    """Events handed to receivers; one publication makes one for each."""
+    publications_refused: int = 0
+    calls: int = 0
+    calls_failed: int = 0
+    """Calls answered with ERROR, by the router or by the callee."""
+    answers_dropped: int = 0
+    """Results and errors of callees whose caller had gone."""

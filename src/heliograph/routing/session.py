@@ -1,0 +1,278 @@
+"""A session: what may be said when, and who answers it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from heliograph.auth import anonymous
+from heliograph.auth.principal import Principal
+from heliograph.routing.authorizer import StaticAuthorizer
+from heliograph.routing.peer import Peer
+from heliograph.routing.realm import Realm
+from heliograph.wamp.errors import (
+    CLOSE_GOODBYE_AND_OUT,
+    CLOSE_SYSTEM_SHUTDOWN,
+    INVALID_ARGUMENT,
+    INVALID_URI,
+    NO_MATCHING_AUTH_METHOD,
+    PayloadError,
+    ProtocolViolation,
+    RequestError,
+)
+from heliograph.wamp.messages import (
+    Abort,
+    Call,
+    CloseDetails,
+    Error,
+    Goodbye,
+    Hello,
+    Message,
+    Publish,
+    Register,
+    Subscribe,
+    Unregister,
+    Unsubscribe,
+    Welcome,
+    WelcomeDetails,
+    Yield,
+    code_of,
+)
+from heliograph.wamp.payload import PlainPayload
+from heliograph.wamp.uris import LOOSE
+
+if TYPE_CHECKING:
+    from heliograph.routing.router import Router
+
+REQUESTS_AND_ANSWERS = (
+    Hello, Publish, Subscribe, Unsubscribe, Call, Register, Unregister, Yield, Error,
+)  # fmt: skip
+
+CLIENT_ROLES = frozenset({"publisher", "subscriber", "caller", "callee"})
+
+
+class State(enum.Enum):
+    """Where a session is in its life (specification, "Session Lifecycle"); the value completes a sentence."""
+
+    CLOSED = "before HELLO"
+    ESTABLISHED = "in an established session"
+    SHUTTING_DOWN = "after GOODBYE"
+    ABORTED = "after ABORT"
+
+
+class Session:
+    """The router's end of one session.
+
+    Args:
+        router: knows the realms.
+        peer: the other end.
+        anonymous_role: the role of whoever does not authenticate.
+    """
+
+    __slots__ = ("_anonymous_role", "_router", "authorizer", "id", "peer", "principal", "realm", "state")
+
+    # Set when the session is established; no handler of that state can run before.
+    realm: Realm
+    principal: Principal
+    authorizer: StaticAuthorizer
+
+    def __init__(self, router: Router, peer: Peer, *, anonymous_role: str = "anonymous") -> None:
+        self._router = router
+        self._anonymous_role = anonymous_role
+        self.peer = peer
+        self.state = State.CLOSED
+        self.id = 0
+
+    def receive(self, message: Message) -> None:
+        """Do what `message` asks; whatever is wrong with it is answered, nothing is raised to the transport."""
+        try:
+            handler = self.transitions[self.state].get(type(message))
+            if handler is None:
+                raise ProtocolViolation(f"{type(message).__name__.upper()} is not allowed {self.state.value}")
+            handler(self, message)
+        except RequestError as error:
+            self._refuse(message, error)
+        except PayloadError as error:
+            self._refuse(
+                message, RequestError(INVALID_ARGUMENT, f"a receiver cannot be given this payload: {error}")
+            )
+        except ProtocolViolation as violation:
+            self.violate(violation)
+
+    def violate(self, violation: ProtocolViolation) -> None:
+        """Abort because the peer broke the protocol.
+
+        "WAMP implementations MUST abort sessions (disposing all of their resources such as subscriptions and
+        registrations) on protocol errors caused by offending peers" (specification, "Protocol Errors").
+        """
+        if self.state is not State.ABORTED:
+            self._router.counters.violations += 1
+            self._abort(violation.reason, violation.message)
+
+    def establish(self, realm: Realm, principal: Principal) -> None:
+        """Join `realm` as `principal`; raises `RequestError` when the realm has no such role."""
+        self.authorizer = realm.authorizer(principal.authrole)
+        self.realm = realm
+        self.principal = principal
+        self.id = realm.join(self)
+        self.state = State.ESTABLISHED
+
+    def shut_down(self) -> None:
+        """Say GOODBYE because the router stops; the session ends with the peer's answer or its transport."""
+        if self.state is State.ESTABLISHED:
+            self._leave_realm()
+            self.state = State.SHUTTING_DOWN
+            self.peer.send(
+                Goodbye(CloseDetails(message="the router is shutting down"), CLOSE_SYSTEM_SHUTDOWN)
+            )
+        else:
+            self.peer.close()
+
+    def lost(self) -> None:
+        """Take note that the transport is gone; the same clean-up as after GOODBYE."""
+        if self.state is State.ESTABLISHED:
+            self._leave_realm()
+        self.state = State.ABORTED
+
+    def _hello(self, message: Hello) -> None:
+        try:
+            if not LOOSE["exact"].match(message.realm):
+                raise RequestError(INVALID_URI, f"{message.realm!r} is not a valid URI of a realm")
+            realm = self._router.realm(message.realm)
+            self._check_roles(message.details.roles)
+            self.establish(realm, self._authenticate(message))
+        except RequestError as error:
+            self._router.counters.sessions_refused += 1
+            self._abort(error.uri, *error.arguments)
+            return
+        self.peer.send(Welcome(self.id, self._welcome_details()))
+
+    def _authenticate(self, message: Hello) -> Principal:
+        # Absent authmethods mean that the client does not want to authenticate.
+        offered = message.details.authmethods
+        if offered and anonymous.METHOD not in offered:
+            raise RequestError(
+                NO_MATCHING_AUTH_METHOD,
+                f"of {', '.join(offered)} none is configured here, only {anonymous.METHOD}",
+            )
+        return anonymous.principal(self._anonymous_role, self._router.random_id)
+
+    @staticmethod
+    def _check_roles(roles: Mapping[str, Any]) -> None:
+        # "A Client must announce the roles it supports via `Hello.Details.roles|dict`" (specification, "HELLO")
+        if not roles:
+            raise ProtocolViolation("HELLO.Details.roles must name at least one role")
+        if unknown := set(roles) - CLIENT_ROLES:
+            raise ProtocolViolation(
+                f"HELLO.Details.roles names {', '.join(sorted(unknown))}, no role of a client"
+            )
+        if not all(isinstance(role, dict) for role in roles.values()):
+            raise ProtocolViolation("HELLO.Details.roles must map each role to a dictionary")
+
+    def _welcome_details(self) -> WelcomeDetails:
+        return WelcomeDetails(
+            roles=self._router.roles,
+            agent=self._router.agent,
+            realm=self.realm.name,
+            authid=self.principal.authid,
+            authrole=self.principal.authrole,
+            authmethod=self.principal.authmethod,
+            authprovider=self.principal.authprovider,
+        )
+
+    def _goodbye(self, _message: Goodbye) -> None:
+        self._leave_realm()
+        self.state = State.CLOSED
+        # "`GOODBYE` must be replied to by the receiving Peer" (specification, "Difference between ABORT and GOODBYE")
+        self.peer.send(Goodbye(CloseDetails(), CLOSE_GOODBYE_AND_OUT))
+        self.peer.left()
+
+    def _goodbye_answered(self, _message: Goodbye) -> None:
+        self.state = State.ABORTED
+        self.peer.close()
+
+    def _ignore(self, _message: Message) -> None:
+        """After GOODBYE everything but its answer is ignored."""
+
+    def _aborted(self, _message: Abort) -> None:
+        """The peer gave up. "No response to an `ABORT` message is expected" (specification, "ABORT")."""
+        self.lost()
+        self.peer.close()
+
+    def _abort(self, reason: str, text: str = "") -> None:
+        self.lost()
+        self.peer.send(Abort(CloseDetails(message=text or None), reason))
+        self.peer.close()
+
+    def _leave_realm(self) -> None:
+        self.realm.leave(self)
+
+    def _refuse(self, message: Message, error: RequestError) -> None:
+        if isinstance(message, Publish):
+            self._router.counters.publications_refused += 1
+            if not message.options.acknowledge:
+                # "By default, publications are unacknowledged, and the Broker will not respond, whether the
+                # publication was successful indeed or not" (specification, "PUBLISH")
+                return
+        elif isinstance(message, Call):
+            self._router.counters.calls_failed += 1
+        self.peer.send(
+            Error(
+                code_of(type(message)),
+                message.request,  # type: ignore[attr-defined]  # only requests are refused
+                {},
+                error.uri,
+                PlainPayload(error.arguments, error.keyword_arguments),
+            )
+        )
+
+    def _publish(self, message: Publish) -> None:
+        self.realm.broker.publish(self, message)
+
+    def _subscribe(self, message: Subscribe) -> None:
+        self.realm.broker.subscribe(self, message)
+
+    def _unsubscribe(self, message: Unsubscribe) -> None:
+        self.realm.broker.unsubscribe(self, message)
+
+    def _call(self, message: Call) -> None:
+        self.realm.dealer.call(self, message)
+
+    def _register(self, message: Register) -> None:
+        self.realm.dealer.register(self, message)
+
+    def _unregister(self, message: Unregister) -> None:
+        self.realm.dealer.unregister(self, message)
+
+    def _yield(self, message: Yield) -> None:
+        self.realm.dealer.yield_(self, message)
+
+    def _error(self, message: Error) -> None:
+        self.realm.dealer.error(self, message)
+
+    # State and message to what is done; everything absent is a protocol violation.
+    transitions: ClassVar[Mapping[State, Mapping[type[Message], Callable[[Session, Any], None]]]] = {
+        State.CLOSED: {
+            Hello: _hello,
+            Abort: _aborted,
+        },
+        State.ESTABLISHED: {
+            Publish: _publish,
+            Subscribe: _subscribe,
+            Unsubscribe: _unsubscribe,
+            Call: _call,
+            Register: _register,
+            Unregister: _unregister,
+            Yield: _yield,
+            Error: _error,
+            Goodbye: _goodbye,
+            Abort: _aborted,
+        },
+        State.SHUTTING_DOWN: {
+            Goodbye: _goodbye_answered,
+            Abort: _aborted,
+            **dict.fromkeys(REQUESTS_AND_ANSWERS, _ignore),
+        },
+        State.ABORTED: dict.fromkeys((*REQUESTS_AND_ANSWERS, Goodbye, Abort), _ignore),
+    }

@@ -1,0 +1,1 @@
+"""Sockets, tasks and the clock: what carries messages between peers and routing."""

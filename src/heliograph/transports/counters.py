@@ -1,0 +1,24 @@
+"""What transports have carried, counted for metrics."""
+
+from msgspec import Struct
+
+
+class TransportCounters(Struct):
+    """Running totals of one listening transport, and how many connections are open."""
+
+    connections: int = 0
+    connections_opened: int = 0
+    messages_received: int = 0
+    bytes_received: int = 0
+    frames_sent: int = 0
+    bytes_sent: int = 0
+    frames_dropped: int = 0
+    """Frames that waited for a receiver which was disconnected for reading too slowly."""
+    slow_receivers: int = 0
+    """Connections closed because more waited for them than their outbox may hold."""
+    hello_timeouts: int = 0
+    ping_timeouts: int = 0
+    upgrades_refused: int = 0
+    """WebSocket handshakes answered with an error."""
+    requests_refused: int = 0
+    """HTTP requests refused before a path service saw them."""

@@ -1,0 +1,57 @@
+"""One event to many peers: encoded once for each wire format, put into every outbox."""
+
+from collections.abc import Collection
+from typing import Any, Protocol, cast
+
+from heliograph.routing.peer import Peer
+from heliograph.transports.turn import BYTES_A_UNIT, Flushable, Turn
+from heliograph.wamp.messages import Event, Message
+
+
+class WireFormat(Protocol):
+    """How messages look on one kind of connection: a serializer and its framing."""
+
+    def frame(self, message: Message) -> Any:
+        """Return `message` finished, ready for an outbox; raises `PayloadError`."""
+
+
+class OutboxPeer(Peer, Flushable, Protocol):
+    """A peer that collects what it is sent until the end of the turn."""
+
+    wire_format: WireFormat
+    outbox: list[Any]
+
+
+class OutboxDeliverer:
+    """Delivers events to the outboxes of peers.
+
+    Args:
+        turn: told what work was done and whom to flush.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+
+    def deliver(self, event: Event, peers: Collection[Peer]) -> None:
+        """Put `event` into the outbox of each of `peers`; all of them or, with `PayloadError`, none."""
+        receivers = cast(Collection[OutboxPeer], peers)
+        frames = {
+            wire_format: wire_format.frame(event) for wire_format in {peer.wire_format for peer in receivers}
+        }
+        flush_at_end = self._turn.flush_at_end
+        if len(frames) == 1:
+            # The usual case, without a look-up for each receiver.
+            (frame,) = frames.values()
+            for peer in receivers:
+                outbox = peer.outbox
+                if not outbox:
+                    flush_at_end(peer)
+                outbox.append(frame)
+        else:
+            for peer in receivers:
+                outbox = peer.outbox
+                if not outbox:
+                    flush_at_end(peer)
+                outbox.append(frames[peer.wire_format])
+        longest = max((len(frame) for frame in frames.values()), default=0)
+        self._turn.spend(len(receivers) * (1 + longest // BYTES_A_UNIT))

@@ -1,0 +1,86 @@
+"""One turn of the event loop: what was written in it goes out at its end, what is too much waits for the next.
+
+Every connection collects frames in its outbox; at the end of the turn each is flushed once. A turn has a budget of
+work: a publisher that floods would otherwise keep everybody else from being served (2,000 publications for 500
+subscribers in one turn held a bystander up for 119 ms).
+"""
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+WORK_BUDGET = 32_768
+"""Units of work a turn: one for a message read, one for each delivery and each 4 KiB of it."""
+
+BYTES_A_UNIT = 4096
+
+
+class Flushable(Protocol):
+    """Somebody with an outbox."""
+
+    def flush(self) -> None:
+        """Write what waits."""
+
+
+class Waiting(Protocol):
+    """Somebody with messages that were read but not handled."""
+
+    def handle_next(self) -> bool:
+        """Handle one message; return whether more wait."""
+
+
+class Turn:
+    """The current turn of one event loop.
+
+    Args:
+        loop: the loop whose turns these are.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._dirty: list[Flushable] = []
+        self._waiting: deque[Waiting] = deque()
+        self._is_end_scheduled = False
+        self._work_left = WORK_BUDGET
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether this turn has done as much as it may."""
+        return self._work_left <= 0
+
+    def spend(self, units: int) -> None:
+        """Take note of work done in this turn."""
+        self._work_left -= units
+        self._schedule_end()
+
+    def flush_at_end(self, outbox_owner: Flushable) -> None:
+        """Flush `outbox_owner` at the end of this turn; call it when its outbox stops being empty."""
+        self._dirty.append(outbox_owner)
+        self._schedule_end()
+
+    def wait(self, reader: Waiting) -> None:
+        """Let `reader` handle its messages in turns to come, one at a time in rotation with others."""
+        self._waiting.append(reader)
+        self._schedule_end()
+
+    def _schedule_end(self) -> None:
+        if not self._is_end_scheduled:
+            self._is_end_scheduled = True
+            self._loop.call_soon(self._end)
+
+    def _end(self) -> None:
+        self._is_end_scheduled = False
+        self._flush()
+        self._work_left = WORK_BUDGET
+        waiting = self._waiting
+        while waiting and self._work_left > 0:
+            reader = waiting.popleft()
+            if reader.handle_next():
+                waiting.append(reader)
+        if waiting:
+            self._schedule_end()
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for owner in dirty:
+            owner.flush()

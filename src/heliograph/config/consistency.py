@@ -1,0 +1,232 @@
+"""What the types cannot say: names that must exist, rules that hide others, doors that stand open."""
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path as FilePath
+
+from msgspec import Struct
+
+from heliograph.config.exposure import find_open_roles
+from heliograph.config.options import RouterWorker
+from heliograph.config.problems import Path, Problem, error, quote, render, warning
+from heliograph.config.wsgi_module import find_module
+from heliograph.http.options import CallerOptions, PublisherOptions, StaticOptions, WsgiOptions
+from heliograph.routing.options import RealmOptions, RoleOptions
+from heliograph.transports.options import TcpEndpoint, UnixEndpoint, WebSocketPathOptions
+
+Found = Sequence[tuple[Path, Struct]]
+
+# Room for the path in a Unix socket's address on Linux (sockaddr_un), less the final NUL; macOS has 103.
+MAX_SOCKET_PATH_BYTES = 103
+
+
+def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath) -> list[Problem]:
+    """Check what the types cannot say.
+
+    Arguments:
+        node: the whole as plain values; names are looked up here, so that a realm that is wrong elsewhere exists
+        found: the structs that could be read, with their paths
+        node_directory: what relative paths start from
+
+    Returns: the problems, in the order of the file.
+    """
+    ordered = sorted(found, key=lambda item: [(isinstance(step, str), step) for step in item[0]])
+    problems: list[Problem] = []
+    for path, struct in ordered:
+        if isinstance(struct, RouterWorker):
+            problems += _empty_worker(path, struct)
+        elif isinstance(struct, RoleOptions):
+            problems += _hidden_rules(path, struct)
+        elif isinstance(struct, TcpEndpoint):
+            problems += _interface(path, struct)
+        elif isinstance(struct, UnixEndpoint):
+            problems += _socket_path(path, struct, node_directory)
+        elif isinstance(struct, WebSocketPathOptions):
+            problems += _repeated_serializers(path, struct)
+        elif isinstance(struct, PublisherOptions | CallerOptions):
+            problems += _realm_and_role(path, struct, node)
+        elif isinstance(struct, StaticOptions):
+            problems += _static_directory(path, struct, node_directory)
+        elif isinstance(struct, WsgiOptions):
+            problems += _wsgi_module(path, struct, node, node_directory)
+    problems += _repeated_names(ordered)
+    problems += _shared_ports(ordered)
+    problems += find_open_roles(ordered)
+    return problems
+
+
+def _empty_worker(path: Path, worker: RouterWorker) -> Iterator[Problem]:
+    if not worker.realms:
+        yield warning((*path, "realms"), "there are none, so that no session can join this router")
+    if not worker.transports:
+        yield warning((*path, "transports"), "there are none, so that nobody can reach this router")
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+def _repeated_names(found: Found) -> Iterator[Problem]:
+    first: dict[tuple[object, ...], Path] = {}
+    for path, struct in found:
+        for attribute in ("id", "name"):
+            name = getattr(struct, attribute, None)
+            if attribute == "name" and not isinstance(struct, RealmOptions | RoleOptions):
+                continue
+            if name is None:
+                continue
+            other = first.setdefault((path[:-1], attribute, name), path)
+            if other != path:
+                where = (*path, attribute)
+                yield error(where, f"{quote(name)} is taken by {render(other)}: choose another name")
+
+
+def _realm_and_role(path: Path, service: PublisherOptions | CallerOptions, node: object) -> Iterator[Problem]:
+    realms = _by_name(_inside(node, *path[:2], "realms"))
+    if service.realm not in realms:
+        message = f"no such realm {quote(service.realm)}; known: {_listed(realms)}"
+        yield error((*path, "realm"), message)
+        return
+    roles = _by_name(realms[service.realm].get("roles"))
+    if service.role not in roles:
+        message = f"realm {quote(service.realm)} has no role {quote(service.role)}; known: {_listed(roles)}"
+        yield error((*path, "role"), message)
+
+
+def _inside(value: object, *steps: str | int) -> object:
+    """What is at a place in plain values, or None."""
+    for step in steps:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def _by_name(items: object) -> dict[str, dict[str, object]]:
+    objects = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return {item["name"]: item for item in objects if isinstance(item.get("name"), str)}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+# --- permissions --------------------------------------------------------------------------------------------------
+
+
+def _hidden_rules(path: Path, role: RoleOptions) -> Iterator[Problem]:
+    for index, rule in enumerate(role.permissions):
+        where = (*path, "permissions", index)
+        for later in range(index + 1, len(role.permissions)):
+            if role.permissions[later].uri == rule.uri:
+                other = render((*path, "permissions", later))
+                yield warning(where, f"has no effect: {other} has the same uri, and the last counts")
+                break
+        if rule.match == "exact":
+            yield from _shadowed_prefix(path, role, index)
+
+
+def _shadowed_prefix(path: Path, role: RoleOptions, index: int) -> Iterator[Problem]:
+    uri = role.permissions[index].uri
+    covering = [
+        other
+        for other, rule in enumerate(role.permissions)
+        if rule.match == "prefix" and uri.startswith(rule.uri) and rule.uri != uri
+    ]
+    if covering:
+        longest = max(covering, key=lambda other: len(role.permissions[other].uri))
+        default = "allowed" if role.allow_by_default else "denied"
+        yield warning(
+            (*path, "permissions", index),
+            f"the exact rule for {quote(uri)} hides the prefix rule {render((*path, 'permissions', longest))} from "
+            f"longer URIs that begin with {quote(uri)}: they are {default}; "
+            f'add a rule {{"uri": {quote(uri)}, "match": "prefix"}} if they should not be',
+        )
+
+
+# --- endpoints ----------------------------------------------------------------------------------------------------
+
+
+def _interface(path: Path, endpoint: TcpEndpoint) -> Iterator[Problem]:
+    try:
+        address = ipaddress.ip_address(endpoint.interface)
+    except ValueError:
+        return
+    if address.version != endpoint.version:
+        message = f'{quote(endpoint.interface)} is an IPv{address.version} address: write "version": {address.version}'
+        yield error((*path, "interface"), message)
+
+
+def _socket_path(path: Path, endpoint: UnixEndpoint, node_directory: FilePath) -> Iterator[Problem]:
+    file = node_directory / endpoint.path
+    length = len(str(file).encode())
+    if "\0" in endpoint.path:
+        yield error((*path, "path"), "holds a NUL character")
+    elif length > MAX_SOCKET_PATH_BYTES:
+        limit = f"the {MAX_SOCKET_PATH_BYTES} bytes a Unix socket's address holds"
+        yield error(
+            (*path, "path"), f"is {length} bytes long from the root, more than {limit}: choose a shorter one"
+        )
+    elif not file.parent.is_dir():
+        yield error((*path, "path"), f"there is no directory {quote(str(file.parent))}: create it")
+
+
+def _shared_ports(found: Found) -> Iterator[Problem]:
+    first: dict[tuple[object, ...], Path] = {}
+    for path, endpoint in found:
+        if isinstance(endpoint, TcpEndpoint) and endpoint.port and not endpoint.shared:
+            other = first.setdefault((endpoint.interface, endpoint.version, endpoint.port), path)
+            if other != path:
+                message = f"{endpoint.port} is taken by {render((*other, 'port'))}: choose another port"
+                yield error((*path, "port"), message)
+
+
+# --- path services ------------------------------------------------------------------------------------------------
+
+
+def _repeated_serializers(path: Path, service: WebSocketPathOptions) -> Iterator[Problem]:
+    for index, name in enumerate(service.serializers):
+        if name in service.serializers[:index]:
+            yield error((*path, "serializers", index), f"{quote(name)} is listed already")
+
+
+def _static_directory(path: Path, service: StaticOptions, node_directory: FilePath) -> Iterator[Problem]:
+    if service.directory is None:
+        return
+    if "\0" in service.directory:
+        yield error((*path, "directory"), "holds a NUL character")
+    elif not (node_directory / service.directory).is_dir():
+        directory = quote(str((node_directory / service.directory).resolve()))
+        yield warning(
+            (*path, "directory"), f"no such directory: {directory}; requests get 404 until it is there"
+        )
+
+
+def _wsgi_module(
+    path: Path, service: WsgiOptions, node: object, node_directory: FilePath
+) -> Iterator[Problem]:
+    if not all(part.isidentifier() for part in service.module.split(".")):
+        yield error(
+            (*path, "module"), f"expected a Python module such as project.wsgi, got {quote(service.module)}"
+        )
+        return
+    if not all(part.isidentifier() for part in service.object.split(".")):
+        yield error((*path, "object"), f"expected a name such as application, got {quote(service.object)}")
+    directories = [(node_directory / directory).resolve() for directory in _pythonpath(node, path)]
+    if not find_module(service.module, directories):
+        looked = ", ".join(quote(str(directory)) for directory in directories)
+        message = f"no module {quote(service.module)} found"
+        message += f" in {looked} or" if looked else ""
+        message += " among the installed ones: check the worker's options.pythonpath"
+        yield warning((*path, "module"), message)
+
+
+def _pythonpath(node: object, path: Path) -> list[str]:
+    value = _inside(node, *path[:2], "options", "pythonpath")
+    return (
+        [item for item in value if isinstance(item, str) and "\0" not in item]
+        if isinstance(value, list)
+        else []
+    )

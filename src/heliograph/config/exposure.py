@@ -1,0 +1,97 @@
+"""Doors that stand open: roles that anybody on the network gets without authentication."""
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from heliograph.config.problems import Path, Problem, render, warning
+from heliograph.http.options import CallerOptions, PublisherOptions
+from heliograph.routing.options import RealmOptions, RoleOptions
+from heliograph.transports.options import TcpEndpoint, WebSocketPathOptions, WebTransportOptions
+
+ACTIONS = ("call", "register", "publish", "subscribe")
+
+
+class _Door(NamedTuple):
+    """A path of a transport off loopback that lets anybody act."""
+
+    path: Path
+    address: str
+    realm: str | None  # None: any realm of the worker
+    role: str
+    actions: tuple[str, ...]
+
+
+def find_open_roles(found: Sequence[tuple[Path, Struct]]) -> Iterator[Problem]:
+    """Warn, loudly, of each role that is open to anybody who reaches a port off loopback.
+
+    Arguments:
+        found: the structs that could be read, with their paths
+    """
+    doors = [door for path, struct in found for door in _doors(path, struct)]
+    realms = [(path, struct) for path, struct in found if isinstance(struct, RealmOptions)]
+    for realm_path, realm in realms:
+        for index, role in enumerate(realm.roles):
+            leading = [
+                door
+                for door in doors
+                if door.path[:2] == realm_path[:2]
+                and door.role == role.name
+                and door.realm in {None, realm.name}
+            ]
+            allowed = [
+                action
+                for action in ACTIONS
+                if _allows(role, action) and any(action in door.actions for door in leading)
+            ]
+            if allowed:
+                yield _open_role((*realm_path, "roles", index), allowed, leading)
+
+
+def _open_role(path: Path, allowed: list[str], doors: list[_Door]) -> Problem:
+    by_address: dict[str, list[str]] = {}
+    for door in doors:
+        by_address.setdefault(door.address, []).append(render(door.path))
+    ways = " or ".join(f"{_listed(paths)} on {address}" for address, paths in by_address.items())
+    return warning(
+        path,
+        f"OPEN TO ANYBODY: whoever reaches {ways} may {_listed(allowed)} without authentication; "
+        "listen on 127.0.0.1 (endpoint.interface, or --listen 127.0.0.1:PORT), keep the port behind a firewall, or "
+        "narrow the permissions",
+        loud=True,
+    )
+
+
+def _doors(path: Path, transport: Struct) -> Iterator[_Door]:
+    if not isinstance(transport, WebTransportOptions) or not isinstance(transport.endpoint, TcpEndpoint):
+        return
+    if is_loopback(transport.endpoint.interface):
+        return
+    address = f"port {transport.endpoint.port} of {transport.endpoint.interface or 'every interface'}"
+    services: dict[str, Any] = transport.paths
+    for key, service in services.items():
+        inner = (*path, "paths", key)
+        if isinstance(service, WebSocketPathOptions):
+            yield _Door(inner, address, None, "anonymous", ACTIONS)
+        elif isinstance(service, PublisherOptions):
+            yield _Door(inner, address, service.realm, service.role, ("publish",))
+        elif isinstance(service, CallerOptions):
+            yield _Door(inner, address, service.realm, service.role, ("call",))
+
+
+def is_loopback(interface: str) -> bool:
+    """Whether only this machine reaches an interface; a name other than `localhost` counts as reachable."""
+    try:
+        return ipaddress.ip_address(interface).is_loopback
+    except ValueError:
+        return interface.lower() == "localhost"
+
+
+def _allows(role: RoleOptions, action: str) -> bool:
+    return role.allow_by_default or any(getattr(rule.allow, action) for rule in role.permissions)
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,1 @@
+"""The agent: reads this machine's figures, publishes them, and obeys the configuration sent to it."""

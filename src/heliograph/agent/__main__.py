@@ -1,0 +1,21 @@
+"""`python -m heliograph.agent`: the agent without the rest of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from heliograph.agent.cli import add_arguments, run
+
+
+def main() -> int:
+    """Parse this process's arguments and run the agent until a signal ends it."""
+    parser = argparse.ArgumentParser(
+        prog="heliograph-agent", description="Publish this machine's figures to a Heliograph router."
+    )
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

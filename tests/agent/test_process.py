@@ -14,8 +14,8 @@ import pytest
 from tests.agent.processes import AMPLE_S, agent_process
 
 NEVER_IMPORTED = (
-    *("uvloop", "click", "cbor2", "urllib3", "requests", "django", "yaml", "uvicorn", "starlette", "aiohttp", "httptools"),
-    *("urllib.request", "multiprocessing", "concurrent.futures.process", "sqlite3", "xml", "unittest"),
+    *("uvloop", "click", "cbor2", "urllib3", "requests", "django", "yaml", "uvicorn", "starlette", "aiohttp"),
+    *("httptools", "urllib.request", "multiprocessing", "concurrent.futures.process", "sqlite3", "xml", "unittest"),
     *(f"heliograph.{room}" for room in ("routing", "transports", "http", "config", "node", "processes", "django")),
     *("heliograph.cluster", "heliograph.monitor", "heliograph.testing", "heliograph.cli"),
 )  # fmt: skip

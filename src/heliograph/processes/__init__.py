@@ -1,0 +1,4 @@
+"""Supervision of child processes.
+
+This file stays empty of imports: every supervised Python child imports it.
+"""

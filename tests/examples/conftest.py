@@ -1,23 +1,13 @@
 """A copy of the tutorial's project, so that a test leaves nothing in the checkout."""
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-TUTORIAL = ROOT / "examples" / "django-tutorial"
-
-
-def tutorial_environment(**variables: str) -> dict[str, str]:
-    """The environment a reader has after activating the virtual environment, and some variables more."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-    return {**kept, "PATH": path, **variables}
+from tests.examples.tutorial import TUTORIAL, environment
 
 
 @pytest.fixture
@@ -36,7 +26,7 @@ def run(tutorial: Path) -> Callable[..., str]:
         done = subprocess.run(
             command,
             cwd=tutorial,
-            env=tutorial_environment(**variables),
+            env=environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.examples.tutorial import ROOT
+
 ORIGINAL = ROOT.parent / "shared" / "seed" / "Adding-Real-Time-to-Django-Applications.rst"
 
 

@@ -1,0 +1,94 @@
+"""Documents: their links lead somewhere, and their commands are known to work."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?[^)]*\)|(?:src|href|srcset)=\"([^\"]+)\"")
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOTE = re.compile(r"README\.md|[a-z0-9-]+\.(?:added|changed|fixed|removed|security)\.md")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+# Each command that a document shows, and what runs it (a test's path) or why nothing does.
+_BRIDGE = "curl http://127.0.0.1:8080/notify -H 'Content-Type: application/json' -d"
+_SHOWN = "tests/house/test_shown_commands.py"
+_TUTORIAL = "tests/examples/test_tutorial_system.py"
+COMMANDS = {
+    "make run": "fetches packages; tests/house/test_bootstrap.py has its set-up, tests/monitor what it starts",
+    "make test": "runs these tests",
+    "make install": "fetches packages; `make test` has done the same before these tests",
+    f"""{_BRIDGE} '{{"topic": "news", "args": ["hello"]}}'""": _SHOWN,
+    """heliograph publish --url ws://127.0.0.1:8080/ws news '"hello"'""": _SHOWN,
+    "heliograph subscribe --url ws://127.0.0.1:8080/ws clientstats": _SHOWN,
+    "heliograph init": _SHOWN,
+    "heliograph check": _SHOWN,
+    "heliograph start": _SHOWN,
+    "cd examples/django-tutorial": "is where the test's copy comes from",
+    ". ../../.venv/bin/activate": "the test puts the environment on PATH",
+    "python manage.py migrate": _TUTORIAL,
+    "python manage.py createsuperuser": _TUTORIAL,
+    "python fetch_autobahn.py": _TUTORIAL,
+    "python manage.py collectstatic --noinput": _TUTORIAL,
+    "python client.py": _TUTORIAL,
+}
+
+
+def test_every_relative_link_leads_to_a_file_and_every_anchor_to_a_heading(documents: list[Path]) -> None:
+    broken = [
+        f"{document.relative_to(ROOT)}: {link}"
+        for document in documents
+        for link in _relative_links(document)
+        if not _resolves(document, link)
+    ]
+
+    assert broken == []
+
+
+def test_every_command_shown_is_run_by_a_test_or_listed_with_a_reason(documents: list[Path]) -> None:
+    shown = {command for document in documents for command in _commands(document)}
+
+    assert shown - COMMANDS.keys() == set(), "shown in a document, missing from COMMANDS"
+    assert COMMANDS.keys() - shown == set(), "in COMMANDS, no longer shown in any document"
+
+
+@pytest.mark.parametrize(
+    "proof", sorted({proof for proof in COMMANDS.values() if proof.startswith("tests/")})
+)
+def test_what_is_said_to_run_a_command_exists(proof: str) -> None:
+    assert (ROOT / proof).is_file()
+
+
+def test_each_note_of_a_change_says_its_kind_in_its_name(tracked_files: list[Path]) -> None:
+    notes = [path.name for path in tracked_files if path.parent == ROOT / "changes"]
+
+    assert [name for name in notes if not NOTE.fullmatch(name)] == []
+
+
+def _relative_links(document: Path) -> list[str]:
+    prose = FENCE.sub("", document.read_text())
+    links = [inline or attribute for inline, attribute in LINK.findall(prose)]
+    return [link for link in links if not re.match(r"[a-z]+:", link)]
+
+
+def _resolves(document: Path, link: str) -> bool:
+    path, _, anchor = unquote(link).partition("#")
+    target = (document.parent / path).resolve() if path else document
+    if not target.exists():
+        return False
+    return not anchor or (target.suffix == ".md" and anchor in _anchors(target))
+
+
+def _anchors(document: Path) -> set[str]:
+    """The names that forges give to headings: lower case, punctuation dropped, spaces as hyphens."""
+    headings = HEADING.findall(FENCE.sub("", document.read_text()))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _commands(document: Path) -> list[str]:
+    blocks = "".join(CONSOLE.findall(document.read_text())).replace("\\\n", " ")
+    return [re.sub(r"\s+", " ", line[2:]).strip() for line in blocks.splitlines() if line.startswith("$ ")]

@@ -1,6 +1,7 @@
 """What the types cannot say: names that must exist, rules that hide others, doors that stand open."""
 
 import ipaddress
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 
@@ -11,7 +12,7 @@ from heliograph.config.options import RouterWorker
 from heliograph.config.problems import Path, Problem, error, quote, render, warning
 from heliograph.config.wsgi_module import find_module
 from heliograph.http.options import CallerOptions, PublisherOptions, StaticOptions, WsgiOptions
-from heliograph.routing.options import RealmOptions, RoleOptions
+from heliograph.routing.options import PermissionRule, RealmOptions, RoleOptions
 from heliograph.transports.options import TcpEndpoint, UnixEndpoint, WebSocketPathOptions
 
 Found = Sequence[tuple[Path, Struct]]
@@ -117,33 +118,39 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _hidden_rules(path: Path, role: RoleOptions) -> Iterator[Problem]:
+    last = {_slot(rule): index for index, rule in enumerate(role.permissions)}
+    prefixes = {rule.uri: index for index, rule in enumerate(role.permissions) if rule.match == "prefix"}
+    lengths = sorted({len(uri) for uri in prefixes}, reverse=True)
     for index, rule in enumerate(role.permissions):
         where = (*path, "permissions", index)
-        for later in range(index + 1, len(role.permissions)):
-            if role.permissions[later].uri == rule.uri:
-                other = render((*path, "permissions", later))
-                yield warning(where, f"has no effect: {other} has the same uri, and the last counts")
-                break
-        if rule.match == "exact":
-            yield from _shadowed_prefix(path, role, index)
+        counting = last[_slot(rule)]
+        if counting != index:
+            same = "uri" if _slot(rule)[0] == "plain" else "beginning before the first empty component"
+            other = render((*path, "permissions", counting))
+            yield warning(where, f"has no effect: {other} has the same {same}, and the last such rule counts")
+        elif rule.match == "exact":
+            stems = [rule.uri[:length] for length in lengths if length < len(rule.uri)]
+            covering = next((prefixes[stem] for stem in stems if stem in prefixes), None)
+            if covering is not None:
+                yield _shadowed_prefix(where, role, rule, render((*path, "permissions", covering)))
 
 
-def _shadowed_prefix(path: Path, role: RoleOptions, index: int) -> Iterator[Problem]:
-    uri = role.permissions[index].uri
-    covering = [
-        other
-        for other, rule in enumerate(role.permissions)
-        if rule.match == "prefix" and uri.startswith(rule.uri) and rule.uri != uri
-    ]
-    if covering:
-        longest = max(covering, key=lambda other: len(role.permissions[other].uri))
-        default = "allowed" if role.allow_by_default else "denied"
-        yield warning(
-            (*path, "permissions", index),
-            f"the exact rule for {quote(uri)} hides the prefix rule {render((*path, 'permissions', longest))} from "
-            f"longer URIs that begin with {quote(uri)}: they are {default}; "
-            f'add a rule {{"uri": {quote(uri)}, "match": "prefix"}} if they should not be',
-        )
+def _slot(rule: PermissionRule) -> tuple[str, ...]:
+    """What the router keeps one rule for: the URI, or what comes before a wildcard's first empty component."""
+    components = rule.uri.split(".")
+    if rule.match == "wildcard" and "" in components:
+        return ("wildcard", *components[: components.index("")])
+    return ("plain", rule.uri)
+
+
+def _shadowed_prefix(path: Path, role: RoleOptions, rule: PermissionRule, covering: str) -> Problem:
+    uri = quote(rule.uri)
+    default = "allowed" if role.allow_by_default else "denied"
+    return warning(
+        path,
+        f"this exact rule hides the prefix rule {covering} from longer URIs that begin with {uri}, which are "
+        f'{default}; write "match": "prefix" here, or repeat the prefix rule with "uri": {quote(rule.uri + ".")}',
+    )
 
 
 # --- endpoints ----------------------------------------------------------------------------------------------------
@@ -169,7 +176,7 @@ def _socket_path(path: Path, endpoint: UnixEndpoint, node_directory: FilePath) -
         yield error(
             (*path, "path"), f"is {length} bytes long from the root, more than {limit}: choose a shorter one"
         )
-    elif not file.parent.is_dir():
+    elif not os.path.isdir(file.parent):
         yield error((*path, "path"), f"there is no directory {quote(str(file.parent))}: create it")
 
 
@@ -197,8 +204,8 @@ def _static_directory(path: Path, service: StaticOptions, node_directory: FilePa
         return
     if "\0" in service.directory:
         yield error((*path, "directory"), "holds a NUL character")
-    elif not (node_directory / service.directory).is_dir():
-        directory = quote(str((node_directory / service.directory).resolve()))
+    elif not os.path.isdir(node_directory / service.directory):
+        directory = quote(os.path.abspath(node_directory / service.directory))
         yield warning(
             (*path, "directory"), f"no such directory: {directory}; requests get 404 until it is there"
         )
@@ -214,7 +221,9 @@ def _wsgi_module(
         return
     if not all(part.isidentifier() for part in service.object.split(".")):
         yield error((*path, "object"), f"expected a name such as application, got {quote(service.object)}")
-    directories = [(node_directory / directory).resolve() for directory in _pythonpath(node, path)]
+    directories = [
+        FilePath(os.path.abspath(node_directory / directory)) for directory in _pythonpath(node, path)
+    ]
     if not find_module(service.module, directories):
         looked = ", ".join(quote(str(directory)) for directory in directories)
         message = f"no module {quote(service.module)} found"

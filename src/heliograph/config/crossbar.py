@@ -39,7 +39,13 @@ class Renamed(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """A key that means nothing to any router, only to editors."""
+    """A key that is right to have and asks for nothing.
+
+    Attributes:
+        why: completes "accepted: …"
+    """
+
+    why: str
 
 
 class Ignored(Struct, frozen=True):
@@ -125,7 +131,7 @@ _WEBSOCKET_KEYS: Mapping[str, ForeignKey] = {
 }
 
 _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
-    NodeOptions: {"$schema": Accepted()},
+    NodeOptions: {"$schema": Accepted("editors read it")},
     ControllerOptions: {
         "options": Ignored("a node is one process, which ends on SIGTERM"),
         "manhole": Never("an SSH shell into the process", severity="warning"),
@@ -165,6 +171,15 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
         "authorizer": NotYet("nothing would be allowed; write static permissions", severity="error"),
     },
     PermissionRule: {
+        "cache": Accepted("static rules are looked up the same way, cached or not"),
+        "disclose": NotYet(
+            "callers and publishers stay anonymous",
+            harmless=(
+                {},
+                *({key: False} for key in ("caller", "publisher")),
+                {"caller": False, "publisher": False},
+            ),
+        ),
         "validate": Never("validation of payloads against FlatBuffers schemas"),
     },
     WebTransportOptions: {
@@ -185,6 +200,7 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
         "hsts_max_age": NotYet("set the header in the proxy that ends TLS"),
     },
     WebSocketPathOptions: {
+        "url": Accepted("connections are taken whatever URL they name"),
         "debug": _DEBUG,
         "auth": NotYet(
             "clients would get in without the authentication asked for",

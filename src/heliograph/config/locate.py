@@ -1,5 +1,6 @@
 """Where the configuration is: Crossbar.io's rules, with our own names before its."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,16 @@ class ConfigLocation(Struct, frozen=True, kw_only=True):
     file: Path
     unread: tuple[Path, ...] = ()
 
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """A warning for each file that is not read."""
+        return tuple(
+            Problem(
+                str(file), f"is not read, because {self.file.name} is there; remove one of them", "warning"
+            )
+            for file in self.unread
+        )
+
 
 def node_directory(cbdir: str | None, *, environment: Mapping[str, str], working_directory: Path) -> Path:
     """Find the node directory.
@@ -34,11 +45,11 @@ def node_directory(cbdir: str | None, *, environment: Mapping[str, str], working
         environment: may say it in HELIOGRAPH_DIR or CROSSBAR_DIR
         working_directory: where .heliograph and .crossbar are looked for, and what is taken without them
     """
-    named = _named_directory(cbdir, environment)
+    named = named_directory(cbdir, environment)
     if named is not None:
         return working_directory / named
     for name in DIRECTORY_NAMES:
-        if (working_directory / name).is_dir():
+        if os.path.isdir(working_directory / name):
             return working_directory / name
     return working_directory
 
@@ -64,31 +75,25 @@ def locate(
     if config is None:
         return _default_file(directory)
     candidates = list(dict.fromkeys([directory / config, working_directory / config]))
-    found = [file for file in candidates if _is_file(file)]
+    found = [file for file in candidates if os.path.isfile(file)]
     if not found:
         tried = " or ".join(quote(str(file)) for file in candidates)
         raise ConfigError([Problem("--config", f"no such file: {tried}")], source=config)
     file = found[0]
-    chosen = _named_directory(cbdir, environment) is not None
+    chosen = named_directory(cbdir, environment) is not None
     usual = directory != working_directory and file.is_relative_to(directory)
     return ConfigLocation(node_directory=directory if chosen or usual else file.parent, file=file)
 
 
-def _named_directory(cbdir: str | None, environment: Mapping[str, str]) -> str | None:
+def named_directory(cbdir: str | None, environment: Mapping[str, str]) -> str | None:
+    """The node directory the command line or else the environment names."""
     return cbdir or next((environment[name] for name in DIRECTORY_VARIABLES if environment.get(name)), None)
 
 
 def _default_file(directory: Path) -> ConfigLocation:
-    present = [directory / name for name in FILE_NAMES if _is_file(directory / name)]
+    present = [directory / name for name in FILE_NAMES if os.path.isfile(directory / name)]
     if not present:
         names = ", ".join(FILE_NAMES)
         message = f"no {names} in it: write one with `heliograph init`, or name it with --cbdir or --config"
         raise ConfigError([Problem(str(directory), message)], source=str(directory))
     return ConfigLocation(node_directory=directory, file=present[0], unread=tuple(present[1:]))
-
-
-def _is_file(file: Path) -> bool:
-    try:
-        return file.is_file()
-    except ValueError:  # a NUL character in the name
-        return False

@@ -35,18 +35,6 @@ class AllowedActions(Struct, frozen=True, kw_only=True):
     subscribe: bool = False
 
 
-class Disclosure(Struct, frozen=True, kw_only=True):
-    """Whose identity the router tells the other side, whether or not the session asks for it.
-
-    Attributes:
-        caller: a callee learns who calls
-        publisher: a subscriber learns who publishes
-    """
-
-    caller: bool = False
-    publisher: bool = False
-
-
 class PermissionRule(Struct, frozen=True, kw_only=True):
     """One static rule of a role; the most specific rule for a URI decides, in the order of Crossbar.io.
 
@@ -55,15 +43,11 @@ class PermissionRule(Struct, frozen=True, kw_only=True):
             `com.*.bar`
         match: how `uri` is compared; always explicit once the configuration is loaded
         allow: the actions allowed
-        disclose: identities the router discloses for these URIs
-        cache: accepted for Crossbar.io's sake; static rules are always looked up the same way
     """
 
     uri: str
     match: Match = "exact"
     allow: AllowedActions = AllowedActions()
-    disclose: Disclosure = Disclosure()
-    cache: bool = False
 
 
 class RoleOptions(Struct, frozen=True, kw_only=True):

@@ -101,7 +101,6 @@ class WebSocketPathOptions(Struct, frozen=True, kw_only=True, tag_field="type", 
 
     Attributes:
         id: a name for logs
-        url: the public URL, for Crossbar.io's sake; connections are taken whatever they name
         serializers: the formats offered, each once; the order in which the client names them wins
         options: checks and limits of the connections
         outbox: what may wait for a slow receiver
@@ -109,7 +108,6 @@ class WebSocketPathOptions(Struct, frozen=True, kw_only=True, tag_field="type", 
     """
 
     id: ItemId | None = None
-    url: str | None = None
     serializers: Annotated[tuple[Serializer, ...], Meta(min_length=1)] = ("cbor", "msgpack", "json")
     options: WebSocketOptions = WebSocketOptions()
     outbox: OutboxOptions = OutboxOptions()

@@ -1,0 +1,322 @@
+"""The command line. A subcommand's room is imported only when that subcommand runs."""
+
+import argparse
+import importlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
+
+OK = 0
+PROBLEMS = 1
+UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h: an optional dependency is not installed
+
+# The extra that brings each module, for those that are not there without it.
+EXTRAS = {
+    "aiohttp": "router",
+    "cbor2": "router",
+    "django": "monitor",
+    "gunicorn": "router",
+    "httptools": "router",
+    "psutil": "agent",
+    "starlette": "router",
+    "uvicorn": "router",
+    "uvloop": "router",
+    "yaml": "router",
+}
+
+LOG_LEVELS = {
+    "none": logging.CRITICAL + 1,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": logging.DEBUG,
+}
+
+
+class Command(Protocol):
+    """What the module of a subcommand offers; `parser.get_default("command")` tells which one is meant."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, arguments: argparse.Namespace) -> int: ...
+
+
+class Subcommand(NamedTuple):
+    """A line of the help, and where the work is done: a module, or functions of this one."""
+
+    help: str
+    module: str | None = None
+
+
+SUBCOMMANDS = {
+    "init": Subcommand("write a small working configuration"),
+    "check": Subcommand("check a configuration and print every problem"),
+    "start": Subcommand("start a router node"),
+    "publish": Subcommand("publish an event", "heliograph.client.cli"),
+    "subscribe": Subcommand("print the events of a topic", "heliograph.client.cli"),
+    "call": Subcommand("call a procedure", "heliograph.client.cli"),
+    "agent": Subcommand("measure this machine and publish what is found", "heliograph.agent.cli"),
+    "monitor": Subcommand("run the fleet monitor", "heliograph.monitor.cli"),
+    "version": Subcommand("print the versions of everything that matters"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Arguments:
+        argv: the arguments after the program's name; by default those of the process
+
+    Returns the exit code: 0, 1 for problems, 69 when an extra is missing; wrong usage exits with 2.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words and words[0] in SUBCOMMANDS else None
+    try:
+        parser, run = _parser_for(name)
+        arguments = parser.parse_args(words)
+        return run(arguments) if run is not None else _usage(parser)
+    except ModuleNotFoundError as missing:
+        extra = EXTRAS.get((missing.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f'heliograph {name} needs {missing.name}: pip install "heliograph[{extra}]"', file=sys.stderr)
+        return UNAVAILABLE
+
+
+def _usage(parser: argparse.ArgumentParser) -> int:
+    parser.print_help(sys.stderr)
+    return 2
+
+
+def _parser_for(
+    name: str | None,
+) -> tuple[argparse.ArgumentParser, Callable[[argparse.Namespace], int] | None]:
+    """Build the parser, with the arguments of one subcommand only: the others' rooms stay unimported."""
+    parser = argparse.ArgumentParser(
+        prog="heliograph",
+        description="One message, flashed to everybody who is watching: WAMP router, HTTP bridge, fleet monitor.",
+    )
+    parser.add_argument("--version", action="version", version=f"heliograph {_version()}")
+    choices = parser.add_subparsers(dest="command", metavar="COMMAND")
+    run: Callable[[argparse.Namespace], int] | None = None
+    for other, subcommand in SUBCOMMANDS.items():
+        inner = choices.add_parser(
+            other, help=subcommand.help, description=f"{subcommand.help.capitalize()}."
+        )
+        inner.set_defaults(command=other)
+        if other != name:
+            continue
+        if subcommand.module is None:
+            add_arguments, run = _OWN[other]
+            add_arguments(inner)
+        else:
+            module = cast(Command, importlib.import_module(subcommand.module))
+            module.add_arguments(inner)
+            run = module.run
+    return parser, run
+
+
+def _version() -> str:
+    from heliograph import __version__
+
+    return __version__
+
+
+# --- where the configuration is -----------------------------------------------------------------------------------
+
+
+def _add_location(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cbdir",
+        metavar="DIR",
+        help="node directory (default: $HELIOGRAPH_DIR, $CROSSBAR_DIR, ./.heliograph, ./.crossbar, .)",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="configuration file in the node directory (default: config.yaml, config.yml, config.json)",
+    )
+
+
+def _add_nothing(parser: argparse.ArgumentParser) -> None:
+    """`version` takes no arguments."""
+
+
+# --- init ---------------------------------------------------------------------------------------------------------
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from heliograph.config.locate import named_directory
+    from heliograph.config.starter import write_starter
+
+    directory = named_directory(arguments.cbdir, os.environ) or ".heliograph"
+    try:
+        written = write_starter(Path(directory), arguments.config or "config.yaml")
+    except (OSError, ValueError) as problem:
+        print(f"heliograph init: {problem}", file=sys.stderr)
+        return PROBLEMS
+    for file in written:
+        print(f"wrote {file}")
+    where = f" --cbdir {arguments.cbdir}" if arguments.cbdir else ""
+    which = f" --config {arguments.config}" if arguments.config else ""
+    print(f"now: heliograph start{where}{which}")
+    return OK
+
+
+# --- check --------------------------------------------------------------------------------------------------------
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from heliograph.config import ConfigError, load, locate
+
+    try:
+        place = locate(
+            arguments.cbdir, arguments.config, environment=os.environ, working_directory=Path.cwd()
+        )
+        warnings = load(place.file, node_directory=place.node_directory).warnings
+    except ConfigError as failure:
+        _print_lines(failure.problems)
+        _summarise(failure.source, failure.problems)
+        return PROBLEMS
+    _print_lines([*place.warnings, *warnings])
+    _summarise(str(place.file), [*place.warnings, *warnings])
+    return OK
+
+
+def _print_lines(problems: Sequence[object]) -> None:
+    for problem in problems:
+        print(problem)
+
+
+def _summarise(source: str, problems: Sequence[object]) -> None:
+    errors = sum(getattr(problem, "severity", "") == "error" for problem in problems)
+    warnings = len(problems) - errors
+    verdict = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}" if problems else "no problems"
+    print(f"{source}: {verdict}", file=sys.stderr)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+# --- start --------------------------------------------------------------------------------------------------------
+
+
+def _add_start_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_location(parser)
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        type=_listen,
+        help="listen here instead of at the first web transport's endpoint; port 0 takes a free one",
+    )
+    parser.add_argument("--loglevel", choices=LOG_LEVELS, default="info", help="default: info")
+
+
+def _listen(text: str) -> tuple[str, int]:
+    from heliograph.config.listen import parse_listen
+
+    try:
+        return parse_listen(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from problem
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    from heliograph.config import ConfigError, load, locate
+
+    try:
+        place = locate(
+            arguments.cbdir, arguments.config, environment=os.environ, working_directory=Path.cwd()
+        )
+        loaded = load(place.file, node_directory=place.node_directory, listen=arguments.listen)
+    except ConfigError as failure:
+        print(f"heliograph start: {failure}", file=sys.stderr)
+        return PROBLEMS
+    for problem in [*place.warnings, *loaded.warnings]:
+        print(_warning_line(str(problem), loud=problem.loud), file=sys.stderr)
+    set_up_logging(arguments.loglevel)
+    node = importlib.import_module("heliograph.node")
+    code: int = node.run(loaded.options, node_directory=place.node_directory)
+    return code
+
+
+def _warning_line(text: str, *, loud: bool) -> str:
+    if not loud:
+        return f"heliograph: {text}"
+    bar = "!" * 72
+    return f"{bar}\nheliograph: {text}\n{bar}"
+
+
+def set_up_logging(level: str) -> None:
+    """Log to stderr, a line a record, with the time in ISO 8601.
+
+    Arguments:
+        level: one of LOG_LEVELS
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LineFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(LOG_LEVELS[level])
+
+
+class _LineFormatter(logging.Formatter):
+    """`2026-11-23T08:28:00.123+0000 INFO heliograph.node: …`, line breaks escaped except in tracebacks."""
+
+    default_msec_format = "%s.%03d"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+        from datetime import UTC, datetime
+
+        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+
+
+# --- version ------------------------------------------------------------------------------------------------------
+
+
+def _print_versions(arguments: argparse.Namespace) -> int:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    print(f"heliograph {_version()}")
+    print(
+        f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
+    for name in (
+        "msgspec",
+        "picows",
+        "uvloop",
+        "uvicorn",
+        "httptools",
+        "starlette",
+        "cbor2",
+        "Django",
+        "psutil",
+    ):
+        try:
+            print(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            print(f"{name} not installed")
+    return OK
+
+
+_OWN: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]] = {
+    "init": (_add_location, _init),
+    "check": (_add_location, _check),
+    "start": (_add_start_arguments, _start),
+    "version": (_add_nothing, _print_versions),
+}

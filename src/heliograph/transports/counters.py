@@ -16,6 +16,8 @@ class TransportCounters(Struct):
     """Frames that waited for a receiver which was disconnected for reading too slowly."""
     slow_receivers: int = 0
     """Connections closed because more waited for them than their outbox may hold."""
+    violations: int = 0
+    """Connections closed because the peer broke the WebSocket protocol."""
     hello_timeouts: int = 0
     ping_timeouts: int = 0
     upgrades_refused: int = 0

@@ -25,12 +25,10 @@ class OriginCheck:
 
     def __init__(self, allowed: Sequence[str], *, allow_null: bool = False) -> None:
         self._same_origin = SAME_ORIGIN in allowed
-        patterns = [pattern for pattern in allowed if pattern != SAME_ORIGIN]
-        self._patterns = [
-            re.compile(".*".join(re.escape(part) for part in pattern.lower().split("*")) + r"\Z")
-            for pattern in patterns
-        ]
-        self._null = allow_null and "*" in patterns
+        patterns = [pattern.lower() for pattern in allowed if pattern != SAME_ORIGIN]
+        self._any = "*" in patterns
+        self._patterns = [_compile(pattern) for pattern in patterns]
+        self._null = allow_null and self._any
 
     def allows(self, origin: str | None, *, host: str, is_loopback: bool) -> bool:
         """Return whether a request may be served.
@@ -47,7 +45,11 @@ class OriginCheck:
             return self._null
         if self._same_origin and _is_same(origin, host.lower(), is_loopback=is_loopback):
             return True
-        return any(pattern.match(origin) for pattern in self._patterns)
+        return self._any or any(pattern.match(origin) for pattern in self._patterns)
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    return re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")) + r"\Z")
 
 
 def _is_same(origin: str, host: str, *, is_loopback: bool) -> bool:

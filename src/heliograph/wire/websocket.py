@@ -117,18 +117,18 @@ class MessageReader:
             raise WebSocketViolation(
                 CLOSE_MESSAGE_TOO_BIG, f"a message may have at most {self._max_message_bytes} bytes"
             )
-        if self._fragments is None and fin:
-            message = payload
-        else:
-            self._fragments = [*(self._fragments or ()), payload] if payload else self._fragments or []
+        if not fin or self._fragments is not None:
+            self._fragments = self._fragments or []
+            if payload:
+                self._fragments.append(payload)
             if not fin:
                 return None
-            message = b"".join(self._fragments)
+            payload = b"".join(self._fragments)
         self._fragments = None
         self._size = 0
-        if self._opcode == TEXT and not message.isascii():
-            self._check_utf8(message)
-        return message
+        if self._opcode == TEXT and not payload.isascii():
+            self._check_utf8(payload)
+        return payload
 
     @staticmethod
     def _check_utf8(message: bytes) -> None:

@@ -1,0 +1,48 @@
+"""`caller`: one POST becomes one call, its result the answer."""
+
+import msgspec
+
+from heliograph.http.bridge import BridgePath, BridgeRequest
+from heliograph.http.options import CallerOptions
+from heliograph.routing.router import Router
+from heliograph.transports.inprocess import InProcessSession
+from heliograph.wire.serializers import serializer
+
+_JSON = serializer("json")
+
+
+class ProcedureCall(BridgeRequest, kw_only=True):
+    """Body of a request: `{"procedure": "com.example.p", "args": [..], "kwargs": {..}, "options": {..}}`."""
+
+    procedure: str
+
+
+class Calling:
+    """Calls what a body says.
+
+    Args:
+        session: on whose behalf.
+        timeout_s: seconds a callee may take.
+    """
+
+    def __init__(self, session: InProcessSession, *, timeout_s: float) -> None:
+        self._session = session
+        self._timeout_s = timeout_s
+        self._decode = msgspec.json.Decoder(ProcedureCall).decode
+
+    async def perform(self, body: bytes) -> bytes:
+        """Call and return `{"args": [..], "kwargs": {..}}`; empty parts are left out, no result at all is null."""
+        request = self._decode(body)
+        result = await self._session.call(
+            request.procedure, request.payload(), request.options or {}, timeout_s=self._timeout_s
+        )
+        args, kwargs = result.encoded(_JSON)
+        if args in (b"", b"[]"):
+            return b'{"kwargs":%b}' % kwargs if kwargs else b'{"args":[null]}'
+        return b'{"args":%b,"kwargs":%b}' % (args, kwargs) if kwargs else b'{"args":%b}' % args
+
+
+def caller_path(options: CallerOptions, router: Router) -> BridgePath:
+    """Return the ASGI application of a `caller` path; raises `RequestError` for an unknown realm or role."""
+    session = InProcessSession(router, realm=options.realm, role=options.role)
+    return BridgePath(Calling(session, timeout_s=options.options.timeout_s), options.options)

@@ -1,0 +1,99 @@
+"""Reading an HTTP request and answering it, for services that need no framework."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import msgspec
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_TIMEOUT_S = 10.0
+"""Seconds a client may take between two pieces of its request's body."""
+
+
+class HttpError(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        status: of the answer.
+        text: what was wrong and what to do.
+        headers: further headers.
+    """
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, text)
+        self.status = status
+        self.text = text
+        self.headers = dict(headers or {})
+
+
+class ClientGone(Exception):  # noqa: N818 - nobody is left to be told of an error
+    """The client has closed the connection before its request was complete."""
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Return the headers by lower-case name; one that came several times is joined by commas."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+async def read_body(scope: Scope, receive: Receive, *, limit_bytes: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        HttpError: 413 when it is longer than `limit_bytes`, 408 when it does not come.
+        ClientGone: the client went away.
+    """
+    too_large = HttpError(413, f"the body may have at most {limit_bytes} bytes", {"Connection": "close"})
+    length = headers_of(scope).get("content-length", "")
+    if length.isdecimal() and int(length) > limit_bytes:
+        raise too_large
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                message = await receive()
+        except TimeoutError:
+            raise HttpError(408, "the body did not arrive in time", {"Connection": "close"}) from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit_bytes:
+            raise too_large
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return b"".join(pieces)
+
+
+async def answer(send: Send, status: int, body: bytes, content_type: str, headers: Mapping[str, str]) -> None:
+    """Send a whole response."""
+    all_headers = {"Content-Type": content_type, "Content-Length": str(len(body)), **headers}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (name.lower().encode(), value.encode("latin-1")) for name, value in all_headers.items()
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def answer_text(send: Send, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+    """Send `text` as the response."""
+    await answer(send, status, f"{text}\n".encode(), "text/plain; charset=utf-8", headers or {})
+
+
+async def answer_json(send: Send, status: int, value: Any, headers: Mapping[str, str] | None = None) -> None:
+    """Send `value` as JSON; it must be expressible."""
+    await answer(send, status, msgspec.json.encode(value), "application/json; charset=utf-8", headers or {})

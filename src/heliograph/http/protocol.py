@@ -1,0 +1,215 @@
+"""HTTP on a port, and the way from there to WebSocket: uvicorn's httptools protocol behind a guard.
+
+Left to itself that protocol reads headers of any size for any time and hands WebSockets to libraries of its own
+choice; here headers are bounded in size and time, and an upgrade goes to the path's WebSocket service together with
+the bytes that came behind it.
+"""
+
+import asyncio
+import http
+from collections.abc import Mapping
+from email.utils import formatdate
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from heliograph.http.exchange import AsgiApplication
+from heliograph.transports.counters import TransportCounters
+from heliograph.transports.options import HttpGuardOptions
+from heliograph.transports.websocket_service import Handshake, HandshakeRefused, WebSocketService
+
+SERVER_NAME = b"Heliograph"
+
+
+class HttpPort:
+    """What all HTTP connections of one port share.
+
+    Args:
+        application: answers requests.
+        websockets: path to the service that takes WebSockets there.
+        options: limits of every request.
+        counters: where refused requests are counted.
+        loop: the event loop.
+    """
+
+    def __init__(
+        self,
+        application: AsgiApplication,
+        websockets: Mapping[str, WebSocketService],
+        *,
+        options: HttpGuardOptions,
+        counters: TransportCounters,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.websockets = websockets
+        self.options = options
+        self.counters = counters
+        self.state = ServerState()
+        self._config = Config(
+            application,  # type: ignore[arg-type]  # uvicorn types scopes more narrowly than ASGI does
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            # It would believe X-Forwarded-For from every client on this machine.
+            proxy_headers=False,
+            timeout_keep_alive=int(options.client_timeout_s),
+        )
+        self._config.load()
+        self._loop = loop
+        self._dating: asyncio.TimerHandle | None = None
+        self._renew_date()
+
+    def connection(self) -> "GuardedHttpProtocol":
+        """Return the protocol for a new connection."""
+        return GuardedHttpProtocol(self, self._config, self._loop)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let requests under way end, for at most `timeout_s` seconds, and close all connections."""
+        for connection in list(self.state.connections):
+            connection.shutdown()
+        if self.state.tasks:
+            await asyncio.wait(self.state.tasks, timeout=timeout_s)
+        for connection in list(self.state.connections):
+            if isinstance(connection, GuardedHttpProtocol):
+                connection.transport.abort()
+        if self._dating is not None:
+            self._dating.cancel()
+
+    def _renew_date(self) -> None:
+        # "An origin server with a clock MUST generate a Date header field" (RFC 9110, 6.6.1)
+        self.state.default_headers = [(b"date", formatdate(usegmt=True).encode()), (b"server", SERVER_NAME)]
+        self._dating = self._loop.call_later(1, self._renew_date)
+
+
+class GuardedHttpProtocol(HttpToolsProtocol):
+    """One HTTP connection.
+
+    Args:
+        port: what it shares with others.
+        config: uvicorn's.
+        loop: the event loop.
+    """
+
+    def __init__(self, port: HttpPort, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(config, port.state, {}, _loop=loop)
+        self._port = port
+        self._in_head = True
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._port.counters.connections += 1
+        self._port.counters.connections_opened += 1
+        self._start_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._port.counters.connections -= 1
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read a piece of a request."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError:
+            self._refuse(400, "this is not HTTP/1.1")
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._port.options.max_header_bytes:
+                self._refuse(431, f"headers may have at most {self._port.options.max_header_bytes} bytes")
+
+    def on_message_begin(self) -> None:
+        """Note that a request begins."""
+        super().on_message_begin()
+        if not self._in_head:
+            self._start_head()
+
+    def on_headers_complete(self) -> None:
+        """Note that its headers are there."""
+        self._in_head = False
+        self._stop_head_timer()
+        super().on_headers_complete()
+
+    def _should_upgrade(self) -> bool:
+        # Other upgrades, such as h2c, are left alone: the request is answered as plain HTTP.
+        return self._get_upgrade() == b"websocket" and self._websocket_service() is not None
+
+    def _websocket_service(self) -> WebSocketService | None:
+        path = self.url.partition(b"?")[0].decode("latin-1")
+        return self._port.websockets.get(path.strip("/"))
+
+    def _upgrade(self, early: bytes) -> None:
+        service = self._websocket_service() if self._should_upgrade() else None
+        if service is None:
+            # The parser stops at any upgrade, so this is the connection's last request.
+            self.cycle.keep_alive = False
+            return
+        handshake = Handshake(self.scope["method"], _joined(self.headers))
+        try:
+            service.accept(handshake, self.transport, early)
+        except HandshakeRefused as refusal:
+            self._port.counters.upgrades_refused += 1
+            self._respond(refusal.status, refusal.text, refusal.headers)
+        else:
+            self._leave_to_websocket()
+
+    def _leave_to_websocket(self) -> None:
+        self.connections.discard(self)
+        self._port.counters.connections -= 1
+
+    def _start_head(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(self._port.options.header_timeout_s, self._on_head_timeout)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _on_head_timeout(self) -> None:
+        self._head_timer = None
+        self._refuse(408, f"headers must be complete within {self._port.options.header_timeout_s:g} seconds")
+
+    def _refuse(self, status: int, text: str) -> None:
+        self._port.counters.requests_refused += 1
+        self._respond(status, text, {})
+
+    def _respond(self, status: int, text: str, headers: Mapping[str, str]) -> None:
+        """Answer without an application, and close."""
+        if self.transport.is_closing():
+            return
+        body = f"{text}\n".encode()
+        lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}".encode()]
+        lines += [name + b": " + value for name, value in self.server_state.default_headers]
+        lines += [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]
+        lines += [
+            b"content-type: text/plain; charset=utf-8",
+            b"content-length: %d" % len(body),
+            b"connection: close",
+            b"",
+            body,
+        ]
+        self._stop_head_timer()
+        self.transport.write(b"\r\n".join(lines))
+        self.transport.close()
+
+
+def _joined(headers: Any) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip()
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined

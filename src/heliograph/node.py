@@ -1,0 +1,290 @@
+"""A router node: made of its options, run until a signal, then drained."""
+
+import asyncio
+import logging
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from heliograph import __version__
+from heliograph.config.options import NodeOptions, RouterWorker, WebTransport
+from heliograph.http.exchange import AsgiApplication
+from heliograph.http.metrics import Metric, MetricsPath
+from heliograph.http.options import (
+    CallerOptions,
+    MetricsOptions,
+    PublisherOptions,
+    StaticOptions,
+    WsgiOptions,
+)
+from heliograph.http.paths import Paths, websocket_only
+from heliograph.http.protocol import HttpPort
+from heliograph.routing.counters import Counters
+from heliograph.routing.router import Router
+from heliograph.transports.counters import TransportCounters
+from heliograph.transports.deliverer import OutboxDeliverer
+from heliograph.transports.listener import ListenFailed, addresses, listen
+from heliograph.transports.options import WebSocketPathOptions
+from heliograph.transports.turn import Turn
+from heliograph.transports.websocket_service import WebSocketService
+from heliograph.wamp.ids import MAX_ID, RandomId
+
+_LOG = logging.getLogger(__name__)
+
+DRAIN_TIMEOUT_S = 5.0
+"""Seconds sessions and requests get to end when the node stops."""
+
+AGENT = f"Heliograph-{__version__}"
+
+
+class ApplicationServer(Protocol):
+    """A path service with processes of its own."""
+
+    async def start(self) -> None:
+        """Begin to start them; requests wait until they are there."""
+
+    async def stop(self) -> None:
+        """End them."""
+
+
+class Node:
+    """Everything one configuration describes, in one process.
+
+    Args:
+        options: the checked configuration.
+        node_directory: what paths in it are relative to.
+    """
+
+    def __init__(self, options: NodeOptions, *, node_directory: Path) -> None:
+        self._directory = node_directory
+        self._loop = asyncio.get_running_loop()
+        self._turn = Turn(self._loop)
+        self._started_at = time.time()
+        self._routers: list[tuple[str, Router]] = []
+        self._ports: list[Port] = []
+        self._application_servers: list[ApplicationServer] = []
+        self._servers: list[asyncio.Server] = []
+        for number, worker in enumerate(options.workers, 1):
+            self._add_router(worker, worker.id or f"worker{number:03}")
+
+    async def start(self) -> list[str]:
+        """Listen, start application processes, and return the addresses listened on.
+
+        Raises:
+            ListenFailed: an endpoint cannot be had; nothing is left running.
+        """
+        try:
+            for port in self._ports:
+                self._servers.append(
+                    await listen(
+                        port.transport.endpoint, port.http.connection, node_directory=self._directory
+                    )
+                )
+            for application in self._application_servers:
+                await application.start()
+        except BaseException:
+            await self.stop()
+            raise
+        return [address for server in self._servers for address in addresses(server)]
+
+    async def stop(self) -> None:
+        """Stop listening, let sessions and requests end, stop application processes."""
+        for server in self._servers:
+            server.close()
+        await asyncio.gather(*(port.drain(DRAIN_TIMEOUT_S) for port in self._ports))
+        await asyncio.gather(*(application.stop() for application in self._application_servers))
+
+    def metrics(self) -> Iterator[Metric]:
+        """Return all counters, those of one name after each other."""
+        yield Metric("start_time_seconds", "When the node started, seconds since 1970.", self._started_at)
+        yield from _router_metrics(self._routers)
+        yield from _transport_metrics([(port.name, port.counters) for port in self._ports])
+
+    def _add_router(self, worker: RouterWorker, name: str) -> None:
+        router = Router(
+            worker.realms, deliverer=OutboxDeliverer(self._turn), random_id=_random_ids(), agent=AGENT
+        )
+        self._routers.append((name, router))
+        for number, transport in enumerate(worker.transports, 1):
+            port_name = f"{name}.{transport.id or f'transport{number:03}'}"
+            self._ports.append(self._port(transport, router, worker, port_name))
+
+    def _port(self, transport: WebTransport, router: Router, worker: RouterWorker, name: str) -> "Port":
+        counters = TransportCounters()
+        websockets: dict[str, WebSocketService] = {}
+        services: dict[str, AsgiApplication] = {}
+        for path, service in transport.paths.items():
+            if isinstance(service, WebSocketPathOptions):
+                websockets[path.strip("/")] = WebSocketService(
+                    service, router=router, turn=self._turn, counters=counters, loop=self._loop
+                )
+                services[path] = websocket_only
+            else:
+                services[path] = self._service(service, router, worker, f"{name}.{path}")
+        http = HttpPort(
+            Paths(services), websockets, options=transport.options, counters=counters, loop=self._loop
+        )
+        return Port(name, transport, http, list(websockets.values()), counters)
+
+    def _service(
+        self,
+        options: PublisherOptions | CallerOptions | WsgiOptions | StaticOptions | MetricsOptions,
+        router: Router,
+        worker: RouterWorker,
+        name: str,
+    ) -> AsgiApplication:
+        # Each kind is imported when a configuration has it: the router's memory is part of what it promises.
+        if isinstance(options, PublisherOptions):
+            from heliograph.http.publisher import publisher_path
+
+            return publisher_path(options, router)
+        if isinstance(options, CallerOptions):
+            from heliograph.http.caller import caller_path
+
+            return caller_path(options, router)
+        if isinstance(options, WsgiOptions):
+            from heliograph.http.wsgi import WsgiService
+
+            pythonpath = [self._directory / entry for entry in worker.options.pythonpath]
+            service = WsgiService(options, node_directory=self._directory, pythonpath=pythonpath, name=name)
+            self._application_servers.append(service)
+            return service
+        if isinstance(options, StaticOptions):
+            from heliograph.http.static import StaticService
+
+            return StaticService(options, self._directory)
+        return MetricsPath(self.metrics)
+
+
+class Port:
+    """One listening transport and what it serves.
+
+    Args:
+        name: in metrics.
+        transport: its options.
+        http: its HTTP side.
+        websockets: its WebSocket endpoints.
+        counters: of all of it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        transport: WebTransport,
+        http: HttpPort,
+        websockets: Sequence[WebSocketService],
+        counters: TransportCounters,
+    ) -> None:
+        self.name = name
+        self.transport = transport
+        self.http = http
+        self.counters = counters
+        self._websockets = websockets
+
+    async def drain(self, timeout_s: float) -> None:
+        """End all connections, within `timeout_s` seconds."""
+        await asyncio.gather(
+            self.http.drain(timeout_s), *(service.drain(timeout_s) for service in self._websockets)
+        )
+
+
+def run(options: NodeOptions, *, node_directory: Path) -> int:
+    """Run a node until SIGTERM or SIGINT and return the exit code.
+
+    Args:
+        options: the checked configuration.
+        node_directory: what paths in it are relative to.
+    """
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(options, node_directory))
+    except ListenFailed as failure:
+        _LOG.error("%s", failure)
+        return 1
+    return 0
+
+
+async def _serve(options: NodeOptions, node_directory: Path) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stopping.set)
+    node = Node(options, node_directory=node_directory)
+    listening = await node.start()
+    print(f"Heliograph ready: {' '.join(_url(address) for address in listening)}", flush=True)  # noqa: T201
+    await stopping.wait()
+    _LOG.info("stopping: saying goodbye to sessions")
+    await node.stop()
+
+
+def _url(address: str) -> str:
+    """Return a URL a person can open for `address`, which may be a wildcard."""
+    if address.startswith("/"):
+        return f"unix:{address}"
+    host, _, port = address.rpartition(":")
+    return f"http://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}/"  # noqa: S104
+
+
+def _loop_factory():  # type: ignore[no-untyped-def]
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+def _random_ids() -> RandomId:
+    # Ids are public and guard nothing; a seeded Mersenne twister draws them five times faster than `secrets`.
+    draw = random.SystemRandom().getrandbits(256)
+    generator = random.Random(draw)  # noqa: S311
+    return lambda: generator.randrange(MAX_ID) + 1
+
+
+def _router_metrics(routers: Sequence[tuple[str, Router]]) -> Iterator[Metric]:
+    help_texts = {
+        "sessions_opened": "Sessions that joined a realm.",
+        "sessions_closed": "Sessions that left.",
+        "sessions_refused": "HELLOs answered with ABORT.",
+        "violations": "Sessions aborted because the peer broke the protocol.",
+        "publications": "Events published.",
+        "events": "Events handed to subscribers.",
+        "publications_refused": "Publications refused.",
+        "calls": "Calls made.",
+        "calls_failed": "Calls answered with an error.",
+        "answers_dropped": "Answers of callees whose caller had gone.",
+    }
+    for worker, router in routers:
+        for realm in router.realms.values():
+            labels = {"worker": worker, "realm": realm.name}
+            yield Metric("sessions", "Sessions open now.", len(realm.sessions), labels)
+    for field in Counters.__struct_fields__:
+        for worker, router in routers:
+            yield Metric(
+                f"{field}_total", help_texts[field], getattr(router.counters, field), {"worker": worker}
+            )
+
+
+def _transport_metrics(ports: Sequence[tuple[str, TransportCounters]]) -> Iterator[Metric]:
+    help_texts = {
+        "connections": "Connections open now.",
+        "connections_opened": "Connections opened.",
+        "messages_received": "WAMP messages received.",
+        "bytes_received": "Bytes of WAMP messages received.",
+        "frames_sent": "WAMP messages sent.",
+        "bytes_sent": "Bytes of WAMP messages sent, with their frames.",
+        "frames_dropped": "WAMP messages dropped with a receiver that read too slowly.",
+        "slow_receivers": "Connections closed because they read too slowly.",
+        "violations": "Connections closed because the peer broke the WebSocket protocol.",
+        "hello_timeouts": "Connections closed because no HELLO came in time.",
+        "ping_timeouts": "Connections dropped because a ping was not answered.",
+        "upgrades_refused": "WebSocket handshakes refused.",
+        "requests_refused": "HTTP requests refused before a service saw them.",
+    }
+    for field in TransportCounters.__struct_fields__:
+        name = f"transport_{field}" if field == "connections" else f"transport_{field}_total"
+        for port, counters in ports:
+            yield Metric(name, help_texts[field], getattr(counters, field), {"transport": port})

@@ -1,0 +1,211 @@
+"""A WebSocket endpoint: who may connect, and all its connections."""
+
+import asyncio
+import socket
+from typing import Protocol
+
+from msgspec import Struct
+
+from heliograph.routing.router import Router
+from heliograph.transports.counters import TransportCounters
+from heliograph.transports.options import WebSocketPathOptions
+from heliograph.transports.origins import OriginCheck, is_loopback_address
+from heliograph.transports.turn import Turn
+from heliograph.transports.websocket import WebSocketConnection, WebSocketFormat
+from heliograph.wire.serializers import serializer
+from heliograph.wire.serializers.serializer import Serializer
+from heliograph.wire.websocket import accept_key
+
+SUBPROTOCOL_PREFIX = "wamp.2."
+
+SEND_BUFFER_BYTES = 256 * 1024
+"""What the kernel may hold for a receiver beside its outbox; left to itself, loopback takes 3.8 MiB."""
+
+_KEY_LENGTH = 24
+
+
+class Handshake(Struct, frozen=True):
+    """A client's request to speak WebSocket, as far as it matters.
+
+    Attributes:
+        method: of the request.
+        headers: names in lower case; those that may come twice are joined by commas.
+    """
+
+    method: str
+    headers: dict[str, str]
+
+
+class HandshakeRefused(Exception):  # noqa: N818 - says what happened, not that something is broken
+    """A handshake that is answered with an HTTP error.
+
+    Args:
+        status: of the answer.
+        text: what the client should do.
+        headers: further headers of the answer.
+    """
+
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, text)
+        self.status = status
+        self.text = text
+        self.headers = headers or {}
+
+
+class SocketAddress(Protocol):
+    """The part of a transport a handshake looks at."""
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """Return what is known by `name`, as asyncio's transports do."""
+
+
+class WebSocketService:
+    """One WebSocket endpoint.
+
+    Args:
+        options: formats, checks and limits.
+        router: where sessions join.
+        turn: the current turn of the loop.
+        counters: where connections and messages are counted.
+        loop: the event loop.
+    """
+
+    def __init__(
+        self,
+        options: WebSocketPathOptions,
+        *,
+        router: Router,
+        turn: Turn,
+        counters: TransportCounters,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.options = options
+        self.router = router
+        self.turn = turn
+        self.counters = counters
+        self.loop = loop
+        self._origins = OriginCheck(
+            options.options.allowed_origins, allow_null=options.options.allow_null_origin
+        )
+        self._formats: dict[str, tuple[Serializer, WebSocketFormat]] = {}
+        for name in options.serializers:
+            codec = serializer(name)
+            self._formats[SUBPROTOCOL_PREFIX + name] = (codec, WebSocketFormat(codec))
+        self._connections: set[WebSocketConnection] = set()
+        self._silent: set[WebSocketConnection] = set()
+        self._gone = asyncio.Event()
+        self._pinging: asyncio.TimerHandle | None = None
+
+    def accept(self, handshake: Handshake, transport: asyncio.Transport, early: bytes) -> None:
+        """Answer `handshake` and serve the connection from now on.
+
+        Args:
+            handshake: the client's request.
+            transport: its socket.
+            early: bytes that came behind the request.
+
+        Raises:
+            HandshakeRefused: nothing was written; the caller answers.
+        """
+        subprotocol = self._check(handshake, transport)
+        codec, wire_format = self._formats[subprotocol]
+        key = handshake.headers["sec-websocket-key"].encode()
+        transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: %b\r\nSec-WebSocket-Protocol: %b\r\n\r\n"
+            % (accept_key(key), subprotocol.encode())
+        )
+        _bound_send_buffer(transport)
+        connection = WebSocketConnection(self, transport, codec, wire_format)
+        self._connections.add(connection)
+        self.counters.connections += 1
+        self.counters.connections_opened += 1
+        self._ping_regularly()
+        connection.start(early)
+
+    def forget(self, connection: WebSocketConnection) -> None:
+        """Take note that a connection is gone."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._silent.discard(connection)
+            self.counters.connections -= 1
+            if not self._connections:
+                self._gone.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Say goodbye to everybody and wait until they are gone, at most `timeout_s` seconds; then drop the rest."""
+        self._gone.clear()
+        for connection in list(self._connections):
+            connection.shut_down()
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._connections:
+                    await self._gone.wait()
+        except TimeoutError:
+            # Whoever did not answer GOODBYE in time is dropped below, with nothing left to tell it.
+            pass
+        for connection in list(self._connections):
+            connection.abort()
+        if self._pinging is not None:
+            self._pinging.cancel()
+
+    def _check(self, handshake: Handshake, transport: SocketAddress) -> str:
+        """Return the subprotocol to speak, or raise `HandshakeRefused`."""
+        headers = handshake.headers
+        if handshake.method != "GET":
+            raise HandshakeRefused(405, "a WebSocket is opened with GET", {"Allow": "GET"})
+        if headers.get("sec-websocket-version") != "13":
+            raise HandshakeRefused(
+                426, "only WebSocket version 13 is spoken", {"Sec-WebSocket-Version": "13"}
+            )
+        if len(headers.get("sec-websocket-key", "")) != _KEY_LENGTH:
+            raise HandshakeRefused(400, "Sec-WebSocket-Key must be the base64 of 16 bytes")
+        allowed = self._origins.allows(
+            headers.get("origin"),
+            host=headers.get("host", ""),
+            is_loopback=is_loopback_address(transport.get_extra_info("sockname")),
+        )
+        if not allowed:
+            raise HandshakeRefused(403, f"pages from {headers.get('origin')} may not connect here")
+        # The client's order wins, as everywhere in the field.
+        offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+        for name in offered:
+            if name in self._formats:
+                return name
+        raise HandshakeRefused(400, f"Sec-WebSocket-Protocol must offer one of {', '.join(self._formats)}")
+
+    def _ping_regularly(self) -> None:
+        interval = self.options.options.ping_interval_s
+        if interval is not None and self._pinging is None:
+            self._pinging = self.loop.call_later(interval, self._ping_the_silent)
+
+    def _ping_the_silent(self) -> None:
+        """Ping who has been silent for an interval; a little later drop who still is."""
+        self._pinging = None
+        self._silent = set()
+        for connection in self._connections:
+            if connection.heard:
+                connection.heard = False
+            else:
+                self._silent.add(connection)
+                connection.ping()
+        if self._silent:
+            self._pinging = self.loop.call_later(self.options.options.ping_timeout_s, self._drop_the_silent)
+        elif self._connections:
+            self._ping_regularly()
+
+    def _drop_the_silent(self) -> None:
+        self._pinging = None
+        for connection in list(self._silent):
+            if not connection.heard:
+                self.counters.ping_timeouts += 1
+                connection.abort()
+        self._silent = set()
+        if self._connections:
+            self._ping_regularly()
+
+
+def _bound_send_buffer(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)

@@ -1,0 +1,102 @@
+"""`connect`: from a URL to a session."""
+
+import ssl
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from urllib.parse import urlsplit
+
+from heliograph import __version__
+from heliograph.client.connection import Connection
+from heliograph.client.options import ClientOptions
+from heliograph.client.reconnect import Clock, Random, SystemClock, system_random
+from heliograph.client.session import Session, session_of
+from heliograph.wamp.errors import RequestError
+from heliograph.wamp.uris import UriCheck
+from heliograph.wire.serializers import serializer
+
+AGENT = f"heliograph/{__version__}"
+
+
+def connect(
+    url: str,
+    *,
+    realm: str = "realm1",
+    serializers: Sequence[str] = ("json",),
+    ssl_context: ssl.SSLContext | None = None,
+    headers: Mapping[str, str] | None = None,
+    reconnect: bool = True,
+    retry_first: bool = False,
+    options: ClientOptions | None = None,
+    clock: Clock | None = None,
+    random: Random = system_random,
+) -> AbstractAsyncContextManager[Session]:
+    """Return the context of a session that joins `realm` and joins again whenever the connection is lost.
+
+        async with connect("ws://127.0.0.1:8080/ws") as session:
+            ...
+
+    The block begins when the session has joined. It ends with a GOODBYE, within `close_timeout_s`.
+
+    Args:
+        url: `ws://host:port/path` or `wss://…`.
+        realm: the realm to join.
+        serializers: names in order of preference: `json`, `msgpack`, `cbor` (which needs cbor2).
+        ssl_context: how a `wss` server is verified; by default by the system's authorities.
+        headers: more headers for the WebSocket handshake.
+        reconnect: join again after the connection is lost.
+        retry_first: keep trying while nobody answers at `url`, instead of raising. What trying again will not mend (a
+            realm that does not exist, a certificate that does not verify, a wrong path) is raised all the same.
+        options: limits and timeouts.
+        clock: what pauses are waited by; tests inject their own.
+        random: what pauses are drawn from; tests inject their own.
+
+    Raises:
+        ValueError: the URL, the realm or a serializer's name is wrong.
+        ConnectFailed: on entering: no connection could be opened.
+        JoinRefused: on entering: the router does not let this client into the realm.
+        ConnectionLost: on entering: the connection went while joining.
+    """
+    _check_url(url)
+    _check_realm(realm)
+    if not serializers or isinstance(serializers, str):
+        raise ValueError("serializers is a sequence of names, for example ('json',)")
+    try:
+        chosen = tuple(serializer(name) for name in serializers)
+    except LookupError as error:
+        raise ValueError(error.args[0]) from None
+    connection = Connection(
+        url,
+        realm=realm,
+        agent=AGENT,
+        serializers=chosen,
+        ssl_context=ssl_context,
+        headers=dict(headers or {}),
+        reconnect=reconnect,
+        retry_first=retry_first,
+        options=options or ClientOptions(),
+        clock=clock or SystemClock(),
+        random=random,
+    )
+    return session_of(connection)
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    shown = url.partition("?")[0]
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a user or password in the URL is not supported")
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"{shown!r} is no WebSocket URL; one looks like ws://127.0.0.1:8080/ws")
+    if parts.fragment:
+        raise ValueError(f"{shown!r} has a fragment, which a WebSocket URL must not have")
+    try:
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"{shown!r}: {error}") from None
+
+
+def _check_realm(realm: str) -> None:
+    try:
+        UriCheck()(realm)
+    except RequestError as error:
+        raise ValueError(f"realm: {error.arguments[0]}") from None

@@ -1,0 +1,295 @@
+"""A session's connections, one after the other: opens, joins, watches, tries again."""
+
+import asyncio
+import inspect
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from heliograph.client.errors import (
+    ApplicationError,
+    ConnectFailed,
+    ConnectionLost,
+    HeliographError,
+    JoinRefused,
+)
+from heliograph.client.options import ClientOptions
+from heliograph.client.protocol import ClientProtocol, OpenInvocation, State
+from heliograph.client.reconnect import Clock, Random, backoff_of
+from heliograph.client.registration import InvocationRunner
+from heliograph.client.standing import StandingRequest
+from heliograph.client.websocket import WebSocketLink, open_websocket
+from heliograph.wamp.errors import PROCEDURE_ALREADY_EXISTS
+from heliograph.wamp.messages import Welcome
+from heliograph.wire.serializers.serializer import Serializer
+
+logger = logging.getLogger("heliograph.client")
+
+JoinCallback = Callable[[], Awaitable[object] | object]
+LeaveCallback = Callable[[HeliographError], Awaitable[object] | object]
+
+
+class Connection:
+    """Keeps one `ClientProtocol` joined.
+
+    Args:
+        url: `ws://…` or `wss://…`.
+        realm: the realm to join.
+        agent: this software's name and version.
+        serializers: in order of preference.
+        ssl_context: how `wss` servers are verified; `None` verifies by the system's authorities.
+        headers: more headers for the WebSocket handshake.
+        reconnect: whether to try again after a connection is lost.
+        retry_first: whether to try again until the first connection stands.
+        options: limits and timeouts.
+        clock: what pauses are waited by.
+        random: what pauses are drawn from.
+
+    Attributes:
+        protocol: the session's protocol.
+        joins: how many times the session has joined.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        realm: str,
+        agent: str,
+        serializers: tuple[Serializer, ...],
+        ssl_context: ssl.SSLContext | None,
+        headers: Mapping[str, str],
+        reconnect: bool,
+        retry_first: bool,
+        options: ClientOptions,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self.url = url
+        self.options = options
+        self.protocol = ClientProtocol(realm=realm, agent=agent, observer=self)
+        self.joins = 0
+        self.join_callbacks: list[JoinCallback] = []
+        self.leave_callbacks: list[LeaveCallback] = []
+        self._realm = realm
+        self._serializers = serializers
+        self._ssl_context = ssl_context
+        self._headers = headers
+        self._reconnect = reconnect
+        self._retry_first = retry_first
+        self._clock = clock
+        self._random = random
+        self._runner = InvocationRunner(
+            self.protocol,
+            serializer=lambda: self.serializer,
+            spawn=self.spawn,
+            max_running=options.max_running_calls,
+        )
+        self._link: WebSocketLink | None = None
+        self._outcome: asyncio.Future[None] | None = None
+        self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._supervisor: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._last_failure = ""
+
+    # Opening and closing
+
+    async def open(self) -> None:
+        """Start, and wait until the session has joined for the first time.
+
+        Raises:
+            ConnectFailed: no connection could be opened.
+            JoinRefused: the router does not let this client into the realm.
+            ConnectionLost: the connection went while joining.
+        """
+        await self._group.__aenter__()
+        first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._supervisor = self.spawn(self._keep_joined(first))
+        try:
+            await first
+        except BaseException as error:
+            await self.close(error)
+            raise
+
+    async def close(self, cause: BaseException | None = None) -> None:
+        """Say goodbye within `close_timeout_s` and end every task.
+
+        Args:
+            cause: the exception that ends the session's block, if one does.
+        """
+        self._is_closing = True
+        try:
+            await self._leave()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            # The group is told of a cancellation, for it may have been its own doing: then a task of it has failed.
+            if isinstance(cause, asyncio.CancelledError):
+                await self._group.__aexit__(type(cause), cause, None)
+            else:
+                await self._group.__aexit__(None, None, None)
+
+    async def _leave(self) -> None:
+        link = self._link
+        if link is None:
+            return
+        try:
+            async with asyncio.timeout(self.options.close_timeout_s):
+                self.protocol.leave()
+                await link.wait_closed()
+        finally:
+            self.protocol.lost("the session was closed")
+            link.abort()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` as a task that ends with the session."""
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # Joining and joining again
+
+    async def _keep_joined(self, first: asyncio.Future[None]) -> None:
+        backoff = backoff_of(self.options, self._random)
+        while not self._is_closing:
+            try:
+                link = await self._join()
+            except (ConnectFailed, JoinRefused, ConnectionLost) as error:
+                if not first.done() and not self._is_worth_retrying(error):
+                    first.set_exception(error)
+                    return
+                self._log_failure(error)
+            else:
+                if not first.done():
+                    first.set_result(None)
+                since = self._clock.monotonic()
+                try:
+                    await link.wait_closed()
+                finally:
+                    link.abort()
+                if self._clock.monotonic() - since >= self.options.stable_after_s:
+                    backoff.reset()
+                if not self._reconnect:
+                    return
+            if not self._is_closing:
+                await self._clock.sleep(backoff.next())
+
+    def _is_worth_retrying(self, error: HeliographError) -> bool:
+        if not self._retry_first or isinstance(error, JoinRefused):
+            return False
+        return not isinstance(error, ConnectFailed) or error.is_temporary
+
+    async def _join(self) -> WebSocketLink:
+        link = await open_websocket(
+            self.url,
+            serializers=self._serializers,
+            receiver=self.protocol,
+            options=self.options,
+            ssl_context=self._ssl_context,
+            headers=self._headers,
+        )
+        outcome = self._outcome = asyncio.get_running_loop().create_future()
+        self._link = link
+        try:
+            self.protocol.connected(link)
+            try:
+                async with asyncio.timeout(self.options.join_timeout_s):
+                    await outcome
+            except TimeoutError:
+                text = f"the router did not answer HELLO within {self.options.join_timeout_s:g} s"
+                self.protocol.lost(text)
+                raise ConnectionLost(text) from None
+            except (JoinRefused, ConnectionLost):
+                await link.wait_closed()
+                raise
+        except BaseException:
+            link.abort()
+            await link.wait_closed()
+            raise
+        return link
+
+    def _log_failure(self, error: HeliographError) -> None:
+        """Log each new reason once: a router that is down for a day is no news every 30 seconds."""
+        text = str(error)
+        level = logging.DEBUG if text == self._last_failure else logging.WARNING
+        logger.log(level, "no session at %s yet: %s; trying again", self._shown_url, text)
+        self._last_failure = text
+
+    @property
+    def _shown_url(self) -> str:
+        return self.url.partition("?")[0]  # a query may hold a ticket
+
+    # The present connection
+
+    @property
+    def serializer(self) -> Serializer:
+        """The serializer of the present connection, or the one that is preferred."""
+        return self._serializers[0] if self._link is None else self._link.serializer
+
+    async def writable(self) -> None:
+        """Wait until there is room to write.
+
+        Raises:
+            ConnectionLost: there is no session now.
+        """
+        link = self._link
+        if self.protocol.state is not State.JOINED or link is None:
+            raise ConnectionLost("there is no session now")
+        if not link.is_writable:
+            await link.writable()
+            if self.protocol.state is not State.JOINED or self._link is not link:
+                raise ConnectionLost("the connection was lost before the message was sent")
+
+    # What the protocol tells
+
+    def joined(self, welcome: Welcome) -> None:
+        """Let waiting requests go on and call who asked for it."""
+        self.joins += 1
+        self._last_failure = ""
+        logger.info("joined %s at %s as session %d", self._realm, self._shown_url, welcome.session)
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_result(None)
+        for callback in tuple(self.join_callbacks):
+            self._call(callback)
+
+    def ended(self, error: HeliographError, *, was_joined: bool) -> None:
+        """Let go of the connection."""
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_exception(error)
+        if was_joined:
+            if not self._is_closing:
+                logger.warning("left %s at %s: %s", self._realm, self._shown_url, error)
+            for callback in tuple(self.leave_callbacks):
+                self._call(callback, error)
+
+    def invoked(self, invocation: OpenInvocation) -> None:
+        """Run the function that was called."""
+        self._runner.start(invocation)
+
+    def restoring_failed(self, standing: StandingRequest, error: ApplicationError) -> None:
+        """Try again where the router may only be late to notice that the last connection is gone."""
+        logger.error("could not %s %s again: %s", standing.what, standing.uri, error)
+        if error.uri == PROCEDURE_ALREADY_EXISTS:
+            self.spawn(self._restore_later(standing))
+
+    async def _restore_later(self, standing: StandingRequest) -> None:
+        await self._clock.sleep(self.options.ping_interval_s * self._random())
+        self.protocol.restore(standing)
+
+    def _call(self, callback: Callable[..., Awaitable[object] | object], *args: object) -> None:
+        try:
+            result = callback(*args)
+        except Exception:
+            logger.exception("a callback of the session failed")
+            return
+        if inspect.isawaitable(result):
+            self.spawn(self._finish(result))
+
+    async def _finish(self, result: Awaitable[object]) -> None:
+        try:
+            await result
+        except Exception:
+            logger.exception("a callback of the session failed")

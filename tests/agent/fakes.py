@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from heliograph.agent.agent import Agent
-from heliograph.agent.backoff import Backoff
 from heliograph.agent.collectors.collector import Group, Reading
 from heliograph.agent.errors import AgentError
 from heliograph.agent.options import AgentOptions
 from heliograph.agent.sampler import Sampler
+from heliograph.client.reconnect import Backoff
 
 TURNS_UNTIL_IDLE = 60
 """More turns of the event loop than anything here needs to come to rest: nothing in it does I/O."""
@@ -93,6 +93,7 @@ class FakeSession:
         self._handlers: dict[str, Callable[[Any], None]] = {}
         self.published: list[tuple[float, dict[str, Any]]] = []
         self.publish_failure: Exception | None = None
+        self.subscribe_failures: list[Exception] = []
 
     async def publish(self, topic: str, /, *args: Any) -> None:
         if self.publish_failure is not None:
@@ -104,6 +105,8 @@ class FakeSession:
 
     async def subscribe(self, handler: Callable[[Any], None], topic: str) -> None:
         self._journal.append(f"subscribe {topic}")
+        if self.subscribe_failures:
+            raise self.subscribe_failures.pop(0)
         self._handlers[topic] = handler
 
     def on_join(self, callback: Callable[[], None]) -> None:
@@ -188,7 +191,7 @@ class Machine:
             sampler=Sampler(self.collectors, self.clock),
             enrolment=self.server,
             clock=self.clock,
-            backoff=Backoff(min_s=1.0, max_s=60.0, draw=lambda _shortest, longest: longest),
+            backoff=Backoff(1.0, 60.0, lambda: 1.0),
         )
 
     @property

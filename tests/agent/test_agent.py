@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from heliograph.agent.errors import AddressError, EnrolmentError
+from heliograph.client.errors import ApplicationError, ConnectionLost, RequestTimeout
 from tests.agent.fakes import Machine, until_idle
 
 Start = Callable[[Machine], Awaitable[None]]
@@ -321,3 +322,18 @@ async def test_one_failing_collector_hides_nothing_else_and_is_told_in_the_sampl
     assert "disk_usages" not in sample
     assert sample["cpu_percents"] == [3.0, 5.1]
     assert sample["memory_total_bytes"] == 2
+
+
+async def test_a_router_that_goes_away_while_the_agent_subscribes_is_waited_for(start: Start) -> None:
+    machine = Machine()
+    machine.session.subscribe_failures = [ConnectionLost("no session"), RequestTimeout("no answer")]
+    await start(machine)
+    assert machine.journal == [*["subscribe clientconfig.web-1"] * 3, "fetch 192.0.2.7", "publish"]
+
+
+async def test_a_router_that_does_not_let_the_agent_listen_ends_it() -> None:
+    machine = Machine()
+    machine.session.subscribe_failures = [ApplicationError("wamp.error.not_authorized")]
+    with pytest.raises(ApplicationError, match="not_authorized"):
+        await machine.agent.run()
+    assert machine.samples == []

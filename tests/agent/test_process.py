@@ -49,6 +49,13 @@ async def test_a_wrong_option_is_told_in_one_line_after_the_usage() -> None:
         assert await agent.ended() == 2
 
 
+async def test_a_realm_that_cannot_be_one_ends_it_with_one_line(url_of_nobody: str) -> None:
+    async with agent_process("--url", url_of_nobody, "--client", "web-1", "--realm", "no realm") as agent:
+        assert "heliograph agent: realm: " in await agent.until_logged("heliograph agent:")
+        assert await agent.ended() == 1
+        assert len(agent.log) == 1
+
+
 def test_it_imports_neither_router_nor_web_framework_nor_heavy_parts_of_the_standard_library() -> None:
     script = "import sys, heliograph.agent.__main__, heliograph.agent.service; print(*sys.modules)"
     listed = subprocess.run(

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import heliograph
-from heliograph.agent.backoff import Backoff
 from heliograph.agent.clock import Clock
 from heliograph.agent.condition import Condition
 from heliograph.agent.configuration import Configuration
@@ -19,6 +18,8 @@ from heliograph.agent.sampler import Sample, Sampler
 from heliograph.agent.schedule import Schedule
 from heliograph.agent.session import Event, Session
 from heliograph.agent.text import error_text
+from heliograph.client.errors import ConnectionLost, RequestTimeout
+from heliograph.client.reconnect import Backoff
 
 STATISTICS_TOPIC = "clientstats"
 CONFIGURATION_TOPIC_PREFIX = "clientconfig."
@@ -64,6 +65,7 @@ class Agent:
 
         self._enrolling = Condition(f"enrolment at {options.clients_url}")
         self._addressing = Condition("this machine's address")
+        self._listening = Condition("listening for configurations")
         self._publishing = Condition("publishing")
         self._obeying = Condition("configuration")
 
@@ -73,15 +75,27 @@ class Agent:
         return self._configuration
 
     async def run(self) -> None:
-        """Work until cancelled. Raises what subscribing to the configuration raises, should that be refused."""
+        """Work until cancelled. Raises `ApplicationError` when the router refuses the subscription."""
         self._session.on_join(self._on_join)
         # Subscribed before anything is fetched: what changes in between is heard.
-        topic = CONFIGURATION_TOPIC_PREFIX + self._options.client
-        await self._session.subscribe(self._on_configuration, topic)
+        while not await self._subscribed():
+            continue
         self._enrolment_due.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._enrol_after_each_join())
             tasks.create_task(self._publish_on_schedule())
+
+    async def _subscribed(self) -> bool:
+        """Subscribe to the configuration; whether it worked, or the router went away and comes back."""
+        topic = CONFIGURATION_TOPIC_PREFIX + self._options.client
+        try:
+            await self._session.subscribe(self._on_configuration, topic)
+        except (ConnectionLost, RequestTimeout) as error:
+            # Not in a tight loop: the session has waited its own time for the router before it raised this.
+            self._listening.failed(error_text(error))
+            return False
+        self._listening.succeeded()
+        return True
 
     # From the session.
 
@@ -119,7 +133,7 @@ class Agent:
             self._enrolment_due.clear()
             self._backoff.reset()
             while not await self._enrol():
-                retry_s = self._clock.monotonic_s() + self._backoff.next_s()
+                retry_s = self._clock.monotonic_s() + self._backoff.next()
                 if await self._clock.wait(self._enrolment_due, retry_s) or self._deleted:
                     # Joined anew, which starts over; or deleted: asking again would create the machine again.
                     break

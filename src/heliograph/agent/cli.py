@@ -16,8 +16,14 @@ from heliograph.agent.identity import check_client, client_from_host_name, read_
 from heliograph.agent.options import MAX_FREQUENCY_S, MIN_FREQUENCY_S, AgentOptions
 
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
-_LOG_LEVELS = ("debug", "info", "warning", "error")
+_LOG_LEVELS = {
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+}
 _FAILED, _MISUSED = 1, 2
+_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     client name) is told in one line.
     """
     logging.basicConfig(
-        level=arguments.loglevel.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=_LOG_LEVELS[arguments.loglevel], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     try:
         options = options_from(arguments)
@@ -80,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if error.name != "psutil":
             raise
-        return _fail("psutil is not installed: pip install 'heliograph[agent]'", _FAILED)
+        return _fail("psutil is not installed: pip install 'heliograph[agent]'", _UNAVAILABLE)
     fatal = run_until_signal(options)
     return 0 if fatal is None else _fail(fatal, _FAILED)
 

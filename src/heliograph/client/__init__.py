@@ -5,7 +5,9 @@ async with connect("ws://127.0.0.1:8080/ws", realm="realm1") as session:
     await session.publish("com.example.news", "hello")
 """
 
-from heliograph.client.connecting import connect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from heliograph.client.errors import (
     ApplicationError,
     BadPayload,
@@ -18,11 +20,15 @@ from heliograph.client.errors import (
     RequestTimeout,
     WampError,
 )
-from heliograph.client.options import ClientOptions
-from heliograph.client.payload import Result
-from heliograph.client.registration import Registration
-from heliograph.client.session import Session
-from heliograph.client.subscription import Event, Subscription
+
+if TYPE_CHECKING:
+    from heliograph.client.connecting import connect
+    from heliograph.client.options import ClientOptions
+    from heliograph.client.payload import Result
+    from heliograph.client.publisher import Publisher
+    from heliograph.client.registration import Registration
+    from heliograph.client.session import Session
+    from heliograph.client.subscription import Event, Subscription
 
 __all__ = [
     "ApplicationError",
@@ -35,6 +41,7 @@ __all__ = [
     "JoinRefused",
     "PublicationRefused",
     "PublishError",
+    "Publisher",
     "Registration",
     "RequestTimeout",
     "Result",
@@ -43,3 +50,21 @@ __all__ = [
     "WampError",
     "connect",
 ]
+
+_HOMES = {
+    "ClientOptions": "options",
+    "Event": "subscription",
+    "Publisher": "publisher",
+    "Registration": "registration",
+    "Result": "payload",
+    "Session": "session",
+    "Subscription": "subscription",
+    "connect": "connecting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: who publishes from synchronous code never loads asyncio and WebSockets.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -47,7 +47,7 @@ class WampError(HeliographError):
     """
 
     def __init__(self, uri: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        super().__init__(uri, *args)
+        Exception.__init__(self, uri, *args)  # not of a class that stands between in a subclass's bases
         self.uri = uri
         self.args_: list[Any] = list(args)
         self.kwargs_: dict[str, Any] = dict(kwargs)
@@ -90,8 +90,19 @@ class ApplicationError(WampError):
 
 
 class PublishError(HeliographError):
-    """A publication over HTTP failed; the text says what to do."""
+    """A publication over HTTP failed; the text says what to do.
+
+    Args:
+        message: what happened and what to do.
+        may_have_arrived: whether the event may have been published all the same.
+    """
+
+    may_have_arrived = False
+
+    def __init__(self, message: str, *, may_have_arrived: bool = False) -> None:
+        super().__init__(message)
+        self.may_have_arrived = may_have_arrived
 
 
-class PublicationRefused(PublishError, WampError):  # noqa: N818 - reads as what happened
+class PublicationRefused(WampError, PublishError):  # noqa: N818 - reads as what happened
     """The router refused a publication with a WAMP error."""

@@ -1,0 +1,1 @@
+"""Heliograph beside what people would pick instead, in turn within one run."""

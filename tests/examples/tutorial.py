@@ -23,7 +23,7 @@ def environment(**variables: str) -> dict[str, str]:
 def running(
     command: str, directory: Path, *, ready: str, timeout_s: float = 30, **variables: str
 ) -> Iterator[str]:
-    """Start a command, wait for a line that begins with `ready`, stop it again by its process id.
+    """Start a command, wait for a line with `ready` in it, stop it again by its process id.
 
     Yields that line. Raises AssertionError when no such line comes in time. What it said is printed at the
     end, so a failing test shows it.
@@ -44,7 +44,7 @@ def running(
         assert process.stdout is not None
         for line in process.stdout:
             said.append(line)
-            if line.startswith(ready):
+            if ready in line:
                 decided.set()
         decided.set()  # it has ended
 
@@ -52,7 +52,7 @@ def running(
     reader.start()
     try:
         decided.wait(timeout_s)
-        line = next((line for line in said if line.startswith(ready)), None)
+        line = next((line for line in said if ready in line), None)
         assert line is not None, f"`{command}` said no {ready!r} within {timeout_s} s"
         yield line.rstrip()
     finally:

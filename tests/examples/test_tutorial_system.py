@@ -1,0 +1,122 @@
+"""The tutorial as a reader walks it: the commands of its README, the site, the client, a real browser."""
+
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.examples.tutorial import TUTORIAL, running
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SET_UP = ("python manage.py migrate", "python manage.py createsuperuser", "python fetch_autobahn.py")
+START = "heliograph start"
+CLIENT = "python client.py"
+HOSTILE = {
+    "ip": "192.0.2.66",
+    "name": "<img src=x>",
+    "cpus": ["<img src=x>"],
+    "disks": {"<img src=x>": "<img src=x>"},
+}
+PASSWORD = {"DJANGO_SUPERUSER_PASSWORD": "only for this test"}
+
+
+def _commands() -> list[str]:
+    blocks = "".join(CONSOLE.findall((TUTORIAL / "README.md").read_text()))
+    return [line.removeprefix("$ ") for line in blocks.splitlines()]
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        pytest.skip("no Chromium on this machine; `make test` says how to install it")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=executable)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def site(tutorial: Path, run: Callable[..., str]) -> Iterator[str]:
+    """The tutorial set up and started as its README says, on a free port; the site's address."""
+    run("python", "manage.py", "migrate", "-v0")
+    run("python", "manage.py", "createsuperuser", "--noinput", "--username=admin", "--email=", **PASSWORD)
+    run("python", "fetch_autobahn.py")
+    run("python", "manage.py", "collectstatic", "--noinput")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    start = f"{START} --listen 127.0.0.1:{port}"
+    bridge = f"http://127.0.0.1:{port}/notify"
+    with running(start, tutorial, ready="Heliograph ready: ", NOTIFY_URL=bridge) as line:
+        yield line.removeprefix("Heliograph ready: ").rstrip("/")
+
+
+def test_the_readme_shows_the_commands_that_this_test_runs() -> None:
+    assert set(_commands()) == {
+        "make install",
+        "cd examples/django-tutorial",
+        ". ../../.venv/bin/activate",
+        *SET_UP,
+        "python manage.py collectstatic --noinput",
+        START,
+        CLIENT,
+    }
+
+
+def test_the_page_lives_and_the_admin_commands_it(tutorial: Path, site: str, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(f"{site}/")
+    with running(CLIENT, tutorial, ready="Connected", SERVER=urlsplit(site).netloc):
+        machine = page.locator("#clients > li")
+        expect(machine).to_contain_text("CPUs:")
+        expect(machine).to_contain_text("Disk usage:")
+        expect(machine).to_contain_text("Memory:")
+        expect(machine).to_contain_text(socket.gethostname())
+        _wait_for_another_sample(page)
+
+        admin = _log_in(browser, site)
+        _change(admin, site, "show_memory", checked=False)
+        expect(machine).not_to_contain_text("Memory:")
+        expect(machine).to_contain_text("CPUs:")
+
+        _change(admin, site, "disabled", checked=True)
+        expect(machine).to_be_hidden()
+
+        _change(admin, site, "disabled", checked=False)
+        expect(machine).to_be_visible()
+        _wait_for_another_sample(page)
+
+        requests.post(f"{site}/notify", json={"topic": "clientstats", "args": [HOSTILE]}, timeout=10)
+        expect(page.locator("#clients")).to_contain_text(HOSTILE["name"])
+        expect(page.locator("#clients img")).to_have_count(0)
+
+
+def _wait_for_another_sample(page: Page) -> None:
+    """Each sample makes the list anew, so a mark on an element of it goes away with the next one."""
+    page.evaluate("document.querySelector('#clients dl > *').id = 'old'")
+    expect(page.locator("#old")).to_have_count(0)
+
+
+def _log_in(browser: Browser, site: str) -> Page:
+    admin = browser.new_context().new_page()
+    admin.goto(f"{site}/admin/")
+    admin.fill("[name=username]", "admin")
+    admin.fill("[name=password]", PASSWORD["DJANGO_SUPERUSER_PASSWORD"])
+    admin.click("[type=submit]")
+    expect(admin.locator("#user-tools")).to_be_visible()
+    return admin
+
+
+def _change(admin: Page, site: str, field: str, *, checked: bool) -> None:
+    admin.goto(f"{site}/admin/django_app/client/")
+    admin.click("#result_list .field-__str__ a")
+    admin.set_checked(f"[name={field}]", checked)
+    admin.click("[name=_save]")
+    expect(admin.locator(".messagelist .success")).to_be_visible()

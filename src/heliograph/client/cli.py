@@ -1,0 +1,286 @@
+"""`heliograph publish`, `heliograph subscribe` and `heliograph call`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import msgspec
+
+from heliograph.client.connecting import connect
+from heliograph.client.errors import BadPayload, HeliographError, WampError
+from heliograph.client.options import ClientOptions
+from heliograph.client.payload import Result
+from heliograph.client.publisher import Publisher
+from heliograph.client.session import Session
+from heliograph.client.subscription import Event
+from heliograph.wamp.errors import PayloadError
+from heliograph.wire.serializers import SERIALIZER_NAMES, serializer
+
+OK = 0
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+
+DEFAULT_URL = "ws://127.0.0.1:8080/ws"
+DEFAULT_REALM = "realm1"
+
+_ARG_HELP = 'an argument: JSON where it is JSON (5, true, null, [1], {"a": 1}, "5"), else text'
+
+
+class WrongUsage(Exception):  # noqa: N818 - reads as what happened
+    """What was given on the command line cannot be meant; the text says why."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand that the parser's default `command` names."""
+    commands: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+        "publish": _add_publish_arguments,
+        "subscribe": _add_subscribe_arguments,
+        "call": _add_call_arguments,
+    }
+    commands[parser.get_default("command")](parser)
+    parser.add_argument("--realm", help=f"the realm to join (default: {DEFAULT_REALM})")
+    parser.add_argument(
+        "--serializer", choices=SERIALIZER_NAMES, default="json", help="wire format (default: json)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long to wait for a connection and for an answer (default: 10)",
+    )
+
+
+def _add_publish_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url",
+        default=DEFAULT_URL,
+        help=f"ws://…/ws or wss://…, or a router's publisher, http://…/notify or https://… (default: {DEFAULT_URL})",
+    )
+    parser.add_argument("topic", metavar="TOPIC")
+    parser.add_argument("args", nargs="*", metavar="ARG", help=_ARG_HELP)
+    _add_keyword_arguments(parser)
+    parser.add_argument(
+        "--acknowledge",
+        action="store_true",
+        help="wait until the router has accepted the event and print the publication's id; HTTP always waits",
+    )
+
+
+def _add_subscribe_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_websocket_url(parser)
+    parser.add_argument("topics", nargs="+", metavar="TOPIC")
+    parser.add_argument(
+        "--match", choices=("exact", "prefix", "wildcard"), default="exact", help="how TOPIC is compared"
+    )
+    parser.add_argument("--count", type=_positive, metavar="N", help="end after N events")
+
+
+def _add_call_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_websocket_url(parser)
+    parser.add_argument("procedure", metavar="PROCEDURE")
+    parser.add_argument("args", nargs="*", metavar="ARG", help=_ARG_HELP)
+    _add_keyword_arguments(parser)
+
+
+def _add_websocket_url(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", default=DEFAULT_URL, help=f"ws://… or wss://… (default: {DEFAULT_URL})")
+
+
+def _add_keyword_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--kw",
+        action="append",
+        type=_keyword,
+        default=[],
+        metavar="KEY=VALUE",
+        help="a keyword argument, its value like ARG; may be given again",
+    )
+
+
+def _keyword(text: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value_of(value)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0 and below a day")
+    return seconds
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def value_of(text: str) -> Any:
+    """Return the value that an argument on the command line stands for: JSON where it is JSON, else text."""
+    try:
+        return msgspec.json.decode(text.encode(errors="surrogateescape"))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return text
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand `arguments.command`; returns the exit code."""
+    commands: Mapping[str, Callable[[argparse.Namespace], int]] = {
+        "publish": _publish,
+        "subscribe": _subscribe,
+        "call": _call,
+    }
+    try:
+        return commands[arguments.command](arguments)
+    except WampError as error:
+        print(error, file=sys.stderr)  # the URI first
+        return FAILED
+    except HeliographError as error:
+        print(f"heliograph {arguments.command}: {error}", file=sys.stderr)
+        return FAILED
+    except WrongUsage as error:
+        print(f"heliograph {arguments.command}: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    except BrokenPipeError:
+        # Who read our output has gone; what is left of it must not fail again when Python flushes it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+# publish
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    if arguments.url.startswith(("http:", "https:")):
+        if arguments.realm is not None:
+            raise WrongUsage("--realm is for ws:// URLs; an HTTP publisher has a realm of its own")
+        publication: int | None = _publish_over_http(arguments)
+    else:
+        publication = asyncio.run(_publish_over_websocket(arguments))
+    if arguments.acknowledge:
+        print(publication)
+    return OK
+
+
+def _publish_over_http(arguments: argparse.Namespace) -> int:
+    timeout_s = arguments.timeout
+    try:
+        publisher = Publisher(arguments.url, timeout_s=timeout_s, connect_timeout_s=timeout_s)
+    except ValueError as error:
+        raise WrongUsage(str(error)) from error
+    with publisher:
+        return publisher.publish_event(arguments.topic, _values(arguments), dict(arguments.kw))
+
+
+async def _publish_over_websocket(arguments: argparse.Namespace) -> int | None:
+    async with _session(arguments, reconnect=False) as session:
+        return await session.publish_event(
+            arguments.topic, _values(arguments), dict(arguments.kw), acknowledge=arguments.acknowledge
+        )
+
+
+# subscribe
+
+
+def _subscribe(arguments: argparse.Namespace) -> int:
+    asyncio.run(_print_events(arguments))
+    return OK
+
+
+async def _print_events(arguments: argparse.Namespace) -> None:
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    left: int | None = arguments.count
+
+    def show(event: Event) -> None:
+        nonlocal left
+        if done.done():
+            return
+        line = {
+            "topic": event.topic,
+            "publication": event.publication,
+            "args": event.args,
+            "kwargs": event.kwargs,
+        }
+        try:
+            print(_json(line), flush=True)
+        except (OSError, BadPayload) as error:
+            done.set_exception(error)
+            return
+        if left is not None:
+            left -= 1
+            if left == 0:
+                done.set_result(None)
+
+    async with _session(arguments, reconnect=True) as session:
+        subscriptions = [
+            await session.subscribe(show, topic, arguments.match) for topic in dict.fromkeys(arguments.topics)
+        ]
+        try:
+            await done
+        finally:
+            dropped = sum(subscription.dropped for subscription in subscriptions)
+            if dropped:
+                print(
+                    f"heliograph subscribe: {dropped} events came too fast and are missing", file=sys.stderr
+                )
+
+
+# call
+
+
+def _call(arguments: argparse.Namespace) -> int:
+    value = asyncio.run(_result(arguments)).value()
+    if isinstance(value, Result):
+        value = {"args": value.args, "kwargs": value.kwargs}
+    print(_json(value))
+    return OK
+
+
+async def _result(arguments: argparse.Namespace) -> Result:
+    async with _session(arguments, reconnect=False) as session:
+        return await session.call_procedure(
+            arguments.procedure, _values(arguments), dict(arguments.kw), timeout_s=arguments.timeout
+        )
+
+
+# What all have
+
+
+def _session(arguments: argparse.Namespace, *, reconnect: bool) -> AbstractAsyncContextManager[Session]:
+    timeout_s = arguments.timeout
+    try:
+        return connect(
+            arguments.url,
+            realm=arguments.realm or DEFAULT_REALM,
+            serializers=(arguments.serializer,),
+            reconnect=reconnect,
+            options=ClientOptions(
+                open_timeout_s=timeout_s, join_timeout_s=timeout_s, request_timeout_s=timeout_s
+            ),
+        )
+    except ValueError as error:
+        raise WrongUsage(str(error)) from error
+
+
+def _values(arguments: argparse.Namespace) -> list[Any]:
+    return [value_of(text) for text in arguments.args]
+
+
+def _json(value: Any) -> str:
+    try:
+        return serializer("json").encode_value(value).decode()
+    except PayloadError as error:
+        raise BadPayload(f"what came {error}") from error

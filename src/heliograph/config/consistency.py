@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from heliograph.config.exposure import find_open_roles
 from heliograph.config.options import RouterWorker
-from heliograph.config.problems import Path, Problem, error, quote, render, warning
+from heliograph.config.problems import Path, Problem, error, quote, quote_file, render, warning
 from heliograph.config.wsgi_module import find_module
 from heliograph.http.options import CallerOptions, PublisherOptions, StaticOptions, WsgiOptions
 from heliograph.routing.options import PermissionRule, RealmOptions, RoleOptions
@@ -107,11 +107,12 @@ def _inside(value: object, *steps: str | int) -> object:
 
 def _by_name(items: object) -> dict[str, dict[str, object]]:
     objects = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    return {item["name"]: item for item in objects if isinstance(item.get("name"), str)}
+    # Of two with one name the first counts here; that there are two is reported elsewhere.
+    return {item["name"]: item for item in reversed(objects) if isinstance(item.get("name"), str)}
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
+    return ", ".join(sorted(names)) or "none"
 
 
 # --- permissions --------------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ def _socket_path(path: Path, endpoint: UnixEndpoint, node_directory: FilePath) -
             (*path, "path"), f"is {length} bytes long from the root, more than {limit}: choose a shorter one"
         )
     elif not os.path.isdir(file.parent):
-        yield error((*path, "path"), f"there is no directory {quote(str(file.parent))}: create it")
+        yield error((*path, "path"), f"there is no directory {quote_file(file.parent)}: create it")
 
 
 def _shared_ports(found: Found) -> Iterator[Problem]:
@@ -205,10 +206,9 @@ def _static_directory(path: Path, service: StaticOptions, node_directory: FilePa
     if "\0" in service.directory:
         yield error((*path, "directory"), "holds a NUL character")
     elif not os.path.isdir(node_directory / service.directory):
-        directory = quote(os.path.abspath(node_directory / service.directory))
-        yield warning(
-            (*path, "directory"), f"no such directory: {directory}; requests get 404 until it is there"
-        )
+        directory = quote_file(os.path.abspath(node_directory / service.directory))
+        message = f"no such directory: {directory}; create it (Django: manage.py collectstatic)"
+        yield error((*path, "directory"), message)
 
 
 def _wsgi_module(
@@ -225,7 +225,7 @@ def _wsgi_module(
         FilePath(os.path.abspath(node_directory / directory)) for directory in _pythonpath(node, path)
     ]
     if not find_module(service.module, directories):
-        looked = ", ".join(quote(str(directory)) for directory in directories)
+        looked = ", ".join(quote_file(directory) for directory in directories)
         message = f"no module {quote(service.module)} found"
         message += f" in {looked} or" if looked else ""
         message += " among the installed ones: check the worker's options.pythonpath"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from heliograph.config.problems import ConfigError, Problem, quote
+from heliograph.config.problems import ConfigError, Problem, quote_file
 
 FILE_NAMES = ("config.yaml", "config.yml", "config.json")
 DIRECTORY_NAMES = (".heliograph", ".crossbar")
@@ -77,7 +77,7 @@ def locate(
     candidates = list(dict.fromkeys([directory / config, working_directory / config]))
     found = [file for file in candidates if os.path.isfile(file)]
     if not found:
-        tried = " or ".join(quote(str(file)) for file in candidates)
+        tried = " or ".join(quote_file(file) for file in candidates)
         raise ConfigError([Problem("--config", f"no such file: {tried}")], source=config)
     file = found[0]
     chosen = named_directory(cbdir, environment) is not None

@@ -11,7 +11,8 @@ Path = tuple[str | int, ...]
 Severity = Literal["error", "warning"]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
-_LONGEST_SHOWN = 60
+_LONGEST_VALUE = 60
+_LONGEST_FILE = 500
 
 
 def render(path: Path) -> str:
@@ -27,14 +28,19 @@ def render(path: Path) -> str:
     return text or "(the whole file)"
 
 
-def quote(value: object) -> str:
+def quote_file(file: object) -> str:
+    """Show a file's path on one line."""
+    return quote(str(file), longest=_LONGEST_FILE)
+
+
+def quote(value: object, *, longest: int = _LONGEST_VALUE) -> str:
     """Show a value on one line, shortened, whatever characters it holds."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
     text = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 class Problem(Struct, frozen=True):

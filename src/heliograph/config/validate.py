@@ -113,14 +113,14 @@ class Reader:
         by_tag = {str(kind.tag): kind for kind in structs}
         foreign = foreign_types(tuple(_class_of(kind) for kind in structs))
         if tag_field not in value:
-            return self._fail((*path, tag_field), f"missing: {one_of(by_tag)}")
+            return self._fail((*path, tag_field), f"missing: write {one_of(sorted(by_tag))}")
         tag = value[tag_field]
         if isinstance(tag, str) and tag in by_tag:
             return self._read_struct(by_tag[tag], value, path)
         if isinstance(tag, str) and tag in foreign:
             return self._fail((*path, tag_field), _foreign_type_message(tag, foreign[tag]))
-        near = nearest(tag, [*by_tag, *foreign])
-        return self._fail((*path, tag_field), f"no such type {quote(tag)}{near}; {one_of(by_tag)}")
+        near = nearest(tag, [*by_tag, *foreign]) or f"; known: {one_of(sorted(by_tag))}"
+        return self._fail((*path, tag_field), f"no such type {quote(tag)}{near}")
 
     def _read_struct(self, kind: inspect.StructType, value: dict[str, object], path: Path) -> object:
         cls = _class_of(kind)

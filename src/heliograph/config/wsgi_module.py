@@ -1,5 +1,6 @@
 """Whether a Python module is there, without importing anything."""
 
+import importlib
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -14,6 +15,7 @@ def find_module(name: str, directories: Sequence[Path]) -> bool:
         name: such as `project.wsgi`
         directories: looked in before the installed modules
     """
+    importlib.invalidate_caches()  # directories may have changed since this process looked
     first, *inner = name.split(".")
     spec = _find_first(first, [str(directory) for directory in directories])
     full = first

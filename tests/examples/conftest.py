@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.tutorial import TUTORIAL, environment
+from tests.programs import environment
+
+ROOT = Path(__file__).resolve().parents[2]
+TUTORIAL = ROOT / "examples" / "django-tutorial"
 
 
 @pytest.fixture

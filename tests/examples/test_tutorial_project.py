@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.tutorial import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 ORIGINAL = ROOT.parent / "shared" / "seed" / "Adding-Real-Time-to-Django-Applications.rst"
 
 

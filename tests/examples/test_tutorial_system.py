@@ -5,30 +5,26 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.examples.tutorial import TUTORIAL, running
+from tests.programs import router, running
 
+README = Path(__file__).resolve().parents[2] / "examples" / "django-tutorial" / "README.md"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SET_UP = ("python manage.py migrate", "python manage.py createsuperuser", "python fetch_autobahn.py")
-START = "heliograph start"
 CLIENT = "python client.py"
-HOSTILE = {
-    "ip": "192.0.2.66",
-    "name": "<img src=x>",
-    "cpus": ["<img src=x>"],
-    "disks": {"<img src=x>": "<img src=x>"},
-}
+HOSTILE = "<img src=x>"
 PASSWORD = {"DJANGO_SUPERUSER_PASSWORD": "only for this test"}
 
 
 def _commands() -> list[str]:
-    blocks = "".join(CONSOLE.findall((TUTORIAL / "README.md").read_text()))
+    blocks = "".join(CONSOLE.findall(README.read_text()))
     return [line.removeprefix("$ ") for line in blocks.splitlines()]
 
 
@@ -52,10 +48,8 @@ def site(tutorial: Path, run: Callable[..., str]) -> Iterator[str]:
     run("python", "manage.py", "collectstatic", "--noinput")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    start = f"{START} --listen 127.0.0.1:{port}"
-    bridge = f"http://127.0.0.1:{port}/notify"
-    with running(start, tutorial, ready="Heliograph ready: ", NOTIFY_URL=bridge) as line:
-        yield line.removeprefix("Heliograph ready: ").rstrip("/")
+    with router(tutorial, port, variables={"NOTIFY_URL": f"http://127.0.0.1:{port}/notify"}) as (address, _):
+        yield address
 
 
 def test_the_readme_shows_the_commands_that_this_test_runs() -> None:
@@ -65,7 +59,7 @@ def test_the_readme_shows_the_commands_that_this_test_runs() -> None:
         ". ../../.venv/bin/activate",
         *SET_UP,
         "python manage.py collectstatic --noinput",
-        START,
+        "heliograph start",
         CLIENT,
     }
 
@@ -73,7 +67,7 @@ def test_the_readme_shows_the_commands_that_this_test_runs() -> None:
 def test_the_page_lives_and_the_admin_commands_it(tutorial: Path, site: str, browser: Browser) -> None:
     page = browser.new_page()
     page.goto(f"{site}/")
-    with running(CLIENT, tutorial, ready="Connected", SERVER=urlsplit(site).netloc):
+    with running(CLIENT, tutorial, ready="Connected", variables={"SERVER": urlsplit(site).netloc}):
         machine = page.locator("#clients > li")
         expect(machine).to_contain_text("CPUs:")
         expect(machine).to_contain_text("Disk usage:")
@@ -93,8 +87,14 @@ def test_the_page_lives_and_the_admin_commands_it(tutorial: Path, site: str, bro
         expect(machine).to_be_visible()
         _wait_for_another_sample(page)
 
-        requests.post(f"{site}/notify", json={"topic": "clientstats", "args": [HOSTILE]}, timeout=10)
-        expect(page.locator("#clients")).to_contain_text(HOSTILE["name"])
+        hostile: dict[str, Any] = {
+            "ip": "192.0.2.66",
+            "name": HOSTILE,
+            "cpus": [HOSTILE],
+            "disks": {HOSTILE: HOSTILE},
+        }
+        requests.post(f"{site}/notify", json={"topic": "clientstats", "args": [hostile]}, timeout=10)
+        expect(page.locator("#clients")).to_contain_text(HOSTILE)
         expect(page.locator("#clients img")).to_have_count(0)
 
 

@@ -1,27 +1,21 @@
 """What the README and the quick start show is run here as it stands there, but for the port."""
 
 import asyncio
-import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from heliograph.client import connect
+from tests.programs import environment, router
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 QUICK_START = ROOT / "docs" / "quick-start.md"
 TIMEOUT_S = 20
-
-
-def _environment() -> dict[str, str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def _blocks(document: Path, language: str) -> list[str]:
@@ -44,31 +38,14 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A router as the quick start makes it: init, check, start; its port."""
     directory = tmp_path_factory.mktemp("node")
     for start in ("heliograph init", "heliograph check"):
+        command = _command(QUICK_START, start)
         done = subprocess.run(
-            _command(QUICK_START, start),
-            cwd=directory,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
+            command, cwd=directory, env=environment(), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    process = subprocess.Popen(
-        [*_command(QUICK_START, "heliograph start"), "--listen", "127.0.0.1:0"],
-        cwd=directory,
-        env=_environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    with process.stdout as output:
-        try:
-            # It ends the output when it fails, so this ends too.
-            ready = next(line for line in output if line.startswith("Heliograph ready: "))
-            yield int(ready.rstrip().rstrip("/").rpartition(":")[2])
-        finally:
-            process.terminate()
-            assert process.wait(timeout=TIMEOUT_S) == 0
+    assert _command(QUICK_START, "heliograph start") == ["heliograph", "start"]
+    with router(directory) as (address, _):
+        yield int(address.rpartition(":")[2])
 
 
 @pytest.fixture
@@ -85,7 +62,10 @@ async def _start(command: list[str], port: int) -> asyncio.subprocess.Process:
     if words[0] == "heliograph":
         words += ["--url", f"ws://127.0.0.1:{port}/ws"]
     return await asyncio.create_subprocess_exec(
-        *words, env=_environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *words,
+        env=environment(PYTHONUNBUFFERED="1"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
 
 

@@ -14,7 +14,6 @@ const context = await esbuild.context({
   format: 'esm',
   jsx: 'automatic',
   jsxImportSource: 'preact',
-  minify: true,
 });
 const policy = "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self'; object-src 'none'; base-uri 'none'";
 

@@ -15,7 +15,8 @@ const gib = 2 ** 30;
 
 class FakeFeed implements Feed {
   listener: FeedListener | null = null;
-  running = true;
+  /** With `?still` nothing is invented: whoever drives the page sends every sample. */
+  running = !location.search.includes('still');
   readonly followed = new Set<string>();
   readonly #levels = new Map<string, number>();
   #sequence = 0;
@@ -24,7 +25,7 @@ class FakeFeed implements Feed {
     this.listener = listener;
     listener.connected();
     const keys = [...this.followed];
-    this.#round(keys);
+    if (this.running) this.#round(keys);
     setInterval(() => {
       if (this.running) this.#round(keys);
     }, 1000);

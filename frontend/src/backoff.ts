@@ -6,7 +6,7 @@ export interface Backoff {
   readonly shortestMs: number;
 }
 
-export const reconnecting: Backoff = { firstMs: 500, longestMs: 10_000, shortestMs: 100 };
+export const reconnecting: Backoff = { firstMs: 500, longestMs: 5_000, shortestMs: 100 };
 
 /** The wait before attempt number `attempt` (from 0), given a random number in [0, 1). */
 export function waitMs(attempt: number, random: number, backoff: Backoff = reconnecting): number {

@@ -37,7 +37,6 @@ export class Model {
       this.state.value = after;
       const keys = ordered(after);
       if (!same(keys, this.order.peek())) this.order.value = keys;
-      this.nowMs.value = Math.max(this.nowMs.peek(), Date.now());
     });
   }
 

@@ -72,8 +72,12 @@ interface Ageing {
 }
 
 function Currency({ machine, nowMs, state }: Ageing & { readonly state: Freshness }): JSX.Element {
-  const { lastSeenMs, history } = machine.value;
-  const beat = history.at(-1)?.atMs ?? 0;
+  const beat = machine.value.history.at(-1)?.atMs ?? 0;
+  // A signal in the text is written straight into the page: a second passing draws no card again.
+  const ageWords = useComputed(() => {
+    const { lastSeenMs } = machine.value;
+    return lastSeenMs === null ? '' : age(nowMs.value - lastSeenMs);
+  });
   return (
     <p class="currency">
       <span class="state" key={beat} data-beats={beat > 0}>
@@ -81,7 +85,7 @@ function Currency({ machine, nowMs, state }: Ageing & { readonly state: Freshnes
       </span>
       <span class="state-word">{state}</span>
       <span class="age" data-value="age">
-        {lastSeenMs === null ? '' : age(nowMs.value - lastSeenMs)}
+        {ageWords}
       </span>
     </p>
   );

@@ -1,6 +1,6 @@
 /** The top of the page: name, counts, search, connection, theme, admin. */
 import type { JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { counted } from '../format';
 import type { Model } from '../model';
 import type { Connection } from '../store';
@@ -56,7 +56,7 @@ function Tally({ model }: { readonly model: Model }): JSX.Element {
 
 function Search({ model }: { readonly model: Model }): JSX.Element | null {
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const focus = (event: KeyboardEvent): void => {
       const typing = event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey;
       if (event.key !== '/' || typing || input.current === null) return;

@@ -76,7 +76,7 @@ def test_flat_permissions_never_override_what_allow_says(correct: dict[str, Any]
     ],
 )
 def test_version_1_is_read_as_version_2(value: dict[str, Any], message: str) -> None:
-    upgraded, warnings = upgrade(value)
+    upgraded, warnings = upgrade(value, {})
 
     assert upgraded == {"version": 2}
     assert [problem.message for problem in warnings] == [message]
@@ -86,7 +86,30 @@ def test_what_is_rewritten_is_a_copy(correct: dict[str, Any]) -> None:
     value = _with_rule({"uri": "*"}, correct)
     del value["version"]
 
-    upgrade(value)
+    upgrade(value, {})
 
     assert "version" not in value
     assert value["workers"][0]["realms"][0]["roles"][0]["permissions"] == [{"uri": "*"}]
+
+
+@pytest.mark.parametrize(
+    ("environment", "port", "message"),
+    [
+        ({"PORT": "9000"}, 9000, None),
+        ({"PORT": "65536"}, 65536, None),  # refused later, like the number itself
+        ({"PORT": "http"}, 0, 'the environment variable PORT is "http": set it to a port from 0 to 65535'),
+        ({}, 0, "the environment variable PORT is not set: set it to a port from 0 to 65535"),
+    ],
+)
+def test_a_port_may_come_from_the_environment(
+    environment: dict[str, str], port: int, message: str | None, correct: dict[str, Any]
+) -> None:
+    correct["workers"][0]["transports"][0]["endpoint"]["port"] = "$PORT"
+
+    upgraded: Any
+    upgraded, problems = upgrade(correct, environment)
+
+    assert upgraded["workers"][0]["transports"][0]["endpoint"]["port"] == port
+    assert [(problem.severity, problem.message) for problem in problems] == [("error", message)][
+        : message is not None
+    ]

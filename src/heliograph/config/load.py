@@ -1,5 +1,6 @@
 """From a file to the options of a node, or to everything that is wrong with it."""
 
+import os
 from pathlib import Path
 
 from msgspec import Struct
@@ -55,7 +56,7 @@ def check(
     Raises ConfigError when it is no plain value at all, or `listen` finds no web transport.
     """
     require_plain(value, source=source)
-    node, problems = upgrade(value)
+    node, problems = upgrade(value, os.environ)
     if listen is not None:
         node = with_listen(node, *listen, source=source)
     options, reader = validate(NodeOptions, node)

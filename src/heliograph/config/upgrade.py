@@ -1,38 +1,42 @@
 """Old forms of a configuration to today's, each with a warning that names the new form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from heliograph.config.problems import Path, Problem, quote, warning
+from heliograph.config.problems import Path, Problem, error, quote, warning
 
 _ACTIONS = ("call", "register", "publish", "subscribe")
 _SERIALIZERS = ("cbor", "msgpack", "json")
+_LONGEST_PORT = 5
 _EACH = object()
 
 
-def upgrade(value: object) -> tuple[object, list[Problem]]:
-    """Rewrite what version 1 of the format and its followers wrote otherwise.
+def upgrade(value: object, environment: Mapping[str, str]) -> tuple[object, list[Problem]]:
+    """Rewrite what version 1 of the format and its followers wrote otherwise, and put in the ports they name.
 
     A value of the wrong kind is left as it is, for the validation to report.
 
     Arguments:
         value: plain values, as `parse_file` returns them; not changed
+        environment: where `"port": "$NAME"` is looked up
 
-    Returns: the same in today's form, and a warning for each old form.
+    Returns: the same in today's form; a warning for each old form, an error for each port that is none.
     """
     node = deepcopy(value)
-    warnings: list[Problem] = []
+    problems: list[Problem] = []
     for _, top in _select(node):
-        warnings.extend(_version(top))
+        problems.extend(_version(top))
     for path, rule in _select(node, "workers", _EACH, "realms", _EACH, "roles", _EACH, "permissions", _EACH):
-        warnings.extend(_flat_permission(path, rule))
-        warnings.extend(_starred_uri(path, rule))
+        problems.extend(_flat_permission(path, rule))
+        problems.extend(_starred_uri(path, rule))
+    for path, endpoint in _select(node, "workers", _EACH, "transports", _EACH, "endpoint"):
+        problems.extend(_port_variable(path, endpoint, environment))
     for path, service in _select(node, "workers", _EACH, "transports", _EACH, "paths", _EACH):
-        warnings.extend(_pusher(path, service))
+        problems.extend(_pusher(path, service))
         if service.get("type") == "websocket":
-            warnings.extend(_serializers(path, service))
-    return node, warnings
+            problems.extend(_serializers(path, service))
+    return node, problems
 
 
 def _select(value: object, *steps: object, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -86,6 +90,21 @@ def _starred_uri(path: Path, rule: dict[str, Any]) -> Iterator[Problem]:
     rule["uri"] = uri.replace("*", "")
     new_form = f'write "uri": {quote(rule["uri"])}, "match": "{rule["match"]}"'
     yield warning((*path, "uri"), f"{quote(uri)} is an old form: {new_form}")
+
+
+def _port_variable(path: Path, endpoint: dict[str, Any], environment: Mapping[str, str]) -> Iterator[Problem]:
+    port = endpoint.get("port")
+    if not isinstance(port, str) or not port.startswith("$"):
+        return
+    text = environment.get(port[1:], "")
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_PORT:
+        endpoint["port"] = int(text)
+        return
+    endpoint["port"] = 0
+    found = f"is {quote(text)}" if port[1:] in environment else "is not set"
+    yield error(
+        (*path, "port"), f"the environment variable {port[1:]} {found}: set it to a port from 0 to 65535"
+    )
 
 
 def _pusher(path: Path, service: dict[str, Any]) -> Iterator[Problem]:

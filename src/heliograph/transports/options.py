@@ -27,7 +27,8 @@ class TcpEndpoint(Struct, frozen=True, kw_only=True, tag_field="type", tag="tcp"
     """Listen on a TCP port.
 
     Attributes:
-        port: the port; 0 takes a free one, which the ready line tells
+        port: the port, or `"$NAME"` for that of an environment variable; 0 takes a free one, which the ready line
+            tells
         interface: the address to listen on; empty means every interface
         version: the IP version, 4 or 6
         backlog: connections the kernel holds until they are accepted

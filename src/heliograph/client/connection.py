@@ -139,9 +139,12 @@ class Connection:
             async with asyncio.timeout(self.options.close_timeout_s):
                 self.protocol.leave()
                 await link.wait_closed()
+        except TimeoutError:
+            logger.info("%s did not say goodbye in time; the connection is cut", self._shown_url)
         finally:
             self.protocol.lost("the session was closed")
             link.abort()
+        await link.wait_closed()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` as a task that ends with the session."""

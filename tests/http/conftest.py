@@ -104,6 +104,7 @@ async def serve() -> AsyncIterator[Serve]:
             lifespan="off",
             log_config=None,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=1,
         )
         server = _Server(config)

@@ -1,11 +1,10 @@
 """Bring a monitor's data directory up to date; run as a process of its own, so that its parent stays small.
 
-`python -m heliograph.monitor.prepare [--new-password]`, with HELIOGRAPH_DATA set. Prints one line of JSON:
-`{"username": "admin", "password": "…"}` when a password was made, else null.
+`python -m heliograph.monitor.prepare [--new-password]`, with HELIOGRAPH_DATA and DJANGO_SETTINGS_MODULE set.
+Prints one line of JSON: `{"username": "admin", "password": "…"}` when a password was made, else null.
 """
 
 import json
-import os
 import secrets
 import sys
 
@@ -18,7 +17,6 @@ _PASSWORD_BYTES = 12
 
 def main() -> None:
     """Migrate, collect static files, and see to it that somebody can log in."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = "heliograph.monitor.settings"
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0, clear=False)

@@ -78,6 +78,8 @@ class _Site:
         self._port = port
         self.environment = {
             **os.environ,
+            # Whoever starts this may work on a Django project of their own.
+            "DJANGO_SETTINGS_MODULE": "heliograph.monitor.settings",
             "HELIOGRAPH_DATA": str(self.data),
             "HELIOGRAPH_NOTIFY_URL": f"{self.url}notify",
         }

@@ -1,19 +1,23 @@
 """A router node: made of its options, run until a signal, then drained."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from heliograph import __version__
 from heliograph.config.options import NodeOptions, RouterWorker, WebTransport
+from heliograph.http import ServiceError
 from heliograph.http.exchange import AsgiApplication
 from heliograph.http.metrics import Metric, MetricsPath
+from heliograph.http.node_metrics import router_metrics, transport_metrics, wsgi_metrics
 from heliograph.http.options import (
     CallerOptions,
     MetricsOptions,
@@ -23,7 +27,6 @@ from heliograph.http.options import (
 )
 from heliograph.http.paths import Paths, websocket_only
 from heliograph.http.protocol import HttpPort
-from heliograph.routing.counters import Counters
 from heliograph.routing.router import Router
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deliverer import OutboxDeliverer
@@ -31,7 +34,11 @@ from heliograph.transports.listener import ListenFailed, addresses, listen
 from heliograph.transports.options import WebSocketPathOptions
 from heliograph.transports.turn import Turn
 from heliograph.transports.websocket_service import WebSocketService
+from heliograph.wamp.errors import RequestError
 from heliograph.wamp.ids import MAX_ID, RandomId
+
+if TYPE_CHECKING:
+    from heliograph.http.wsgi import WsgiService
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,16 +46,6 @@ DRAIN_TIMEOUT_S = 5.0
 """Seconds sessions and requests get to end when the node stops."""
 
 AGENT = f"Heliograph-{__version__}"
-
-
-class ApplicationServer(Protocol):
-    """A path service with processes of its own."""
-
-    async def start(self) -> None:
-        """Begin to start them; requests wait until they are there."""
-
-    async def stop(self) -> None:
-        """End them."""
 
 
 class Node:
@@ -66,7 +63,7 @@ class Node:
         self._started_at = time.time()
         self._routers: list[tuple[str, Router]] = []
         self._ports: list[Port] = []
-        self._application_servers: list[ApplicationServer] = []
+        self._wsgi: list[WsgiService] = []
         self._servers: list[asyncio.Server] = []
         for number, worker in enumerate(options.workers, 1):
             self._add_router(worker, worker.id or f"worker{number:03}")
@@ -84,8 +81,8 @@ class Node:
                         port.transport.endpoint, port.http.connection, node_directory=self._directory
                     )
                 )
-            for application in self._application_servers:
-                await application.start()
+            for service in self._wsgi:
+                await service.start()
         except BaseException:
             await self.stop()
             raise
@@ -96,13 +93,14 @@ class Node:
         for server in self._servers:
             server.close()
         await asyncio.gather(*(port.drain(DRAIN_TIMEOUT_S) for port in self._ports))
-        await asyncio.gather(*(application.stop() for application in self._application_servers))
+        await asyncio.gather(*(service.stop() for service in self._wsgi))
 
     def metrics(self) -> Iterator[Metric]:
         """Return all counters, those of one name after each other."""
         yield Metric("start_time_seconds", "When the node started, seconds since 1970.", self._started_at)
-        yield from _router_metrics(self._routers)
-        yield from _transport_metrics([(port.name, port.counters) for port in self._ports])
+        yield from router_metrics(self._routers)
+        yield from transport_metrics([(port.name, port.counters) for port in self._ports])
+        yield from wsgi_metrics([service.snapshot() for service in self._wsgi])
 
     def _add_router(self, worker: RouterWorker, name: str) -> None:
         router = Router(
@@ -113,7 +111,7 @@ class Node:
             port_name = f"{name}.{transport.id or f'transport{number:03}'}"
             self._ports.append(self._port(transport, router, worker, port_name))
 
-    def _port(self, transport: WebTransport, router: Router, worker: RouterWorker, name: str) -> "Port":
+    def _port(self, transport: WebTransport, router: Router, worker: RouterWorker, name: str) -> Port:
         counters = TransportCounters()
         websockets: dict[str, WebSocketService] = {}
         services: dict[str, AsgiApplication] = {}
@@ -150,9 +148,9 @@ class Node:
             from heliograph.http.wsgi import WsgiService
 
             pythonpath = [self._directory / entry for entry in worker.options.pythonpath]
-            service = WsgiService(options, node_directory=self._directory, pythonpath=pythonpath, name=name)
-            self._application_servers.append(service)
-            return service
+            wsgi = WsgiService(options, node_directory=self._directory, pythonpath=pythonpath, name=name)
+            self._wsgi.append(wsgi)
+            return wsgi
         if isinstance(options, StaticOptions):
             from heliograph.http.static import StaticService
 
@@ -202,7 +200,7 @@ def run(options: NodeOptions, *, node_directory: Path) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(options, node_directory))
-    except ListenFailed as failure:
+    except (ListenFailed, ServiceError, RequestError) as failure:
         _LOG.error("%s", failure)
         return 1
     return 0
@@ -229,12 +227,13 @@ def _url(address: str) -> str:
     return f"http://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}/"  # noqa: S104
 
 
-def _loop_factory():  # type: ignore[no-untyped-def]
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if sys.platform == "win32":
         return None
     import uvloop
 
-    return uvloop.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _random_ids() -> RandomId:
@@ -242,49 +241,3 @@ def _random_ids() -> RandomId:
     draw = random.SystemRandom().getrandbits(256)
     generator = random.Random(draw)  # noqa: S311
     return lambda: generator.randrange(MAX_ID) + 1
-
-
-def _router_metrics(routers: Sequence[tuple[str, Router]]) -> Iterator[Metric]:
-    help_texts = {
-        "sessions_opened": "Sessions that joined a realm.",
-        "sessions_closed": "Sessions that left.",
-        "sessions_refused": "HELLOs answered with ABORT.",
-        "violations": "Sessions aborted because the peer broke the protocol.",
-        "publications": "Events published.",
-        "events": "Events handed to subscribers.",
-        "publications_refused": "Publications refused.",
-        "calls": "Calls made.",
-        "calls_failed": "Calls answered with an error.",
-        "answers_dropped": "Answers of callees whose caller had gone.",
-    }
-    for worker, router in routers:
-        for realm in router.realms.values():
-            labels = {"worker": worker, "realm": realm.name}
-            yield Metric("sessions", "Sessions open now.", len(realm.sessions), labels)
-    for field in Counters.__struct_fields__:
-        for worker, router in routers:
-            yield Metric(
-                f"{field}_total", help_texts[field], getattr(router.counters, field), {"worker": worker}
-            )
-
-
-def _transport_metrics(ports: Sequence[tuple[str, TransportCounters]]) -> Iterator[Metric]:
-    help_texts = {
-        "connections": "Connections open now.",
-        "connections_opened": "Connections opened.",
-        "messages_received": "WAMP messages received.",
-        "bytes_received": "Bytes of WAMP messages received.",
-        "frames_sent": "WAMP messages sent.",
-        "bytes_sent": "Bytes of WAMP messages sent, with their frames.",
-        "frames_dropped": "WAMP messages dropped with a receiver that read too slowly.",
-        "slow_receivers": "Connections closed because they read too slowly.",
-        "violations": "Connections closed because the peer broke the WebSocket protocol.",
-        "hello_timeouts": "Connections closed because no HELLO came in time.",
-        "ping_timeouts": "Connections dropped because a ping was not answered.",
-        "upgrades_refused": "WebSocket handshakes refused.",
-        "requests_refused": "HTTP requests refused before a service saw them.",
-    }
-    for field in TransportCounters.__struct_fields__:
-        name = f"transport_{field}" if field == "connections" else f"transport_{field}_total"
-        for port, counters in ports:
-            yield Metric(name, help_texts[field], getattr(counters, field), {"transport": port})

@@ -49,7 +49,7 @@ class HttpPort:
         self.counters = counters
         self.state = ServerState()
         self._config = Config(
-            application,  # type: ignore[arg-type]  # uvicorn types scopes more narrowly than ASGI does
+            application,
             lifespan="off",
             ws="none",
             log_config=None,

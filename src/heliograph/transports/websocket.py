@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from picows import WSFrame, WSListener, WSTransport
-from picows.picows import WSAutoPingStrategy, WSProtocol
+from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
 from heliograph.routing.session import Session, State
 from heliograph.wamp.errors import ProtocolViolation
@@ -66,7 +66,7 @@ class WebSocketFormat:
         return server_frame(self._opcode, self._encode(message))
 
 
-class WebSocketConnection(WSListener):  # type: ignore[misc]  # a Cython class
+class WebSocketConnection(WSListener):
     """One WebSocket connection, the peer of one session.
 
     Args:

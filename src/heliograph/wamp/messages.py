@@ -23,7 +23,7 @@ class Message(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     """Any WAMP message."""
 
 
-class HelloDetails(Details):
+class HelloDetails(Details, frozen=True):
     """`roles` maps each role the client has to its features, `{"features": {"<name>": true}}`."""
 
     roles: dict[str, Any] = {}
@@ -34,14 +34,14 @@ class HelloDetails(Details):
     authextra: dict[str, Any] | None = None
 
 
-class Hello(Message, tag=codes.HELLO):
+class Hello(Message, frozen=True, tag=codes.HELLO):
     """[HELLO, Realm|uri, Details|dict]"""
 
     realm: str
     details: HelloDetails
 
 
-class WelcomeDetails(Details):
+class WelcomeDetails(Details, frozen=True):
     """What the session has become."""
 
     roles: dict[str, Any] = {}
@@ -54,20 +54,20 @@ class WelcomeDetails(Details):
     authextra: dict[str, Any] | None = None
 
 
-class Welcome(Message, tag=codes.WELCOME):
+class Welcome(Message, frozen=True, tag=codes.WELCOME):
     """[WELCOME, Session|id, Details|dict]"""
 
     session: Id
     details: WelcomeDetails
 
 
-class CloseDetails(Details):
+class CloseDetails(Details, frozen=True):
     """Why a session ends, for people."""
 
     message: str | None = None
 
 
-class Abort(Message, tag=codes.ABORT):
+class Abort(Message, frozen=True, tag=codes.ABORT):
     """[ABORT, Details|dict, Reason|uri, Arguments|list, ArgumentsKw|dict]"""
 
     details: CloseDetails
@@ -75,28 +75,28 @@ class Abort(Message, tag=codes.ABORT):
     payload: Payload = EMPTY
 
 
-class Challenge(Message, tag=codes.CHALLENGE):
+class Challenge(Message, frozen=True, tag=codes.CHALLENGE):
     """[CHALLENGE, AuthMethod|string, Extra|dict]"""
 
     method: str
     extra: dict[str, Any]
 
 
-class Authenticate(Message, tag=codes.AUTHENTICATE):
+class Authenticate(Message, frozen=True, tag=codes.AUTHENTICATE):
     """[AUTHENTICATE, Signature|string, Extra|dict]"""
 
     signature: str
     extra: dict[str, Any]
 
 
-class Goodbye(Message, tag=codes.GOODBYE):
+class Goodbye(Message, frozen=True, tag=codes.GOODBYE):
     """[GOODBYE, Details|dict, Reason|uri]"""
 
     details: CloseDetails
     reason: str
 
 
-class Error(Message, tag=codes.ERROR):
+class Error(Message, frozen=True, tag=codes.ERROR):
     """[ERROR, REQUEST.Type|int, REQUEST.Request|id, Details|dict, Error|uri, Arguments|list, ArgumentsKw|dict]"""
 
     request_type: int
@@ -106,14 +106,14 @@ class Error(Message, tag=codes.ERROR):
     payload: Payload = EMPTY
 
 
-class PublishOptions(Details):
+class PublishOptions(Details, frozen=True):
     """Options of PUBLISH."""
 
     acknowledge: bool = False
     exclude_me: bool = True
 
 
-class Publish(Message, tag=codes.PUBLISH):
+class Publish(Message, frozen=True, tag=codes.PUBLISH):
     """[PUBLISH, Request|id, Options|dict, Topic|uri, Arguments|list, ArgumentsKw|dict]"""
 
     request: Id
@@ -122,20 +122,20 @@ class Publish(Message, tag=codes.PUBLISH):
     payload: Payload = EMPTY
 
 
-class Published(Message, tag=codes.PUBLISHED):
+class Published(Message, frozen=True, tag=codes.PUBLISHED):
     """[PUBLISHED, PUBLISH.Request|id, Publication|id]"""
 
     request: Id
     publication: Id
 
 
-class SubscribeOptions(Details):
+class SubscribeOptions(Details, frozen=True):
     """Options of SUBSCRIBE."""
 
     match: Match = "exact"
 
 
-class Subscribe(Message, tag=codes.SUBSCRIBE):
+class Subscribe(Message, frozen=True, tag=codes.SUBSCRIBE):
     """[SUBSCRIBE, Request|id, Options|dict, Topic|uri]"""
 
     request: Id
@@ -143,41 +143,41 @@ class Subscribe(Message, tag=codes.SUBSCRIBE):
     topic: str
 
 
-class Subscribed(Message, tag=codes.SUBSCRIBED):
+class Subscribed(Message, frozen=True, tag=codes.SUBSCRIBED):
     """[SUBSCRIBED, SUBSCRIBE.Request|id, Subscription|id]"""
 
     request: Id
     subscription: Id
 
 
-class Unsubscribe(Message, tag=codes.UNSUBSCRIBE):
+class Unsubscribe(Message, frozen=True, tag=codes.UNSUBSCRIBE):
     """[UNSUBSCRIBE, Request|id, SUBSCRIBED.Subscription|id]"""
 
     request: Id
     subscription: Id
 
 
-class UnsubscribedDetails(Details):
+class UnsubscribedDetails(Details, frozen=True):
     """Which subscription the router took away, and why (revocation)."""
 
     subscription: int | None = None
     reason: str | None = None
 
 
-class Unsubscribed(Message, tag=codes.UNSUBSCRIBED):
+class Unsubscribed(Message, frozen=True, tag=codes.UNSUBSCRIBED):
     """[UNSUBSCRIBED, UNSUBSCRIBE.Request|id] or, revoked, [UNSUBSCRIBED, 0, Details|dict]"""
 
     request: int
     details: UnsubscribedDetails | None = None
 
 
-class EventDetails(Details):
+class EventDetails(Details, frozen=True):
     """Details of EVENT."""
 
     topic: str | None = None
 
 
-class Event(Message, tag=codes.EVENT):
+class Event(Message, frozen=True, tag=codes.EVENT):
     """[EVENT, SUBSCRIBED.Subscription|id, PUBLISHED.Publication|id, Details|dict, Arguments|list, ArgumentsKw|dict]"""
 
     subscription: Id
@@ -186,11 +186,11 @@ class Event(Message, tag=codes.EVENT):
     payload: Payload = EMPTY
 
 
-class CallOptions(Details):
+class CallOptions(Details, frozen=True):
     """Options of CALL."""
 
 
-class Call(Message, tag=codes.CALL):
+class Call(Message, frozen=True, tag=codes.CALL):
     """[CALL, Request|id, Options|dict, Procedure|uri, Arguments|list, ArgumentsKw|dict]"""
 
     request: Id
@@ -199,24 +199,24 @@ class Call(Message, tag=codes.CALL):
     payload: Payload = EMPTY
 
 
-class CancelOptions(Details):
+class CancelOptions(Details, frozen=True):
     """Options of CANCEL."""
 
     mode: Literal["skip", "kill", "killnowait"] | None = None
 
 
-class Cancel(Message, tag=codes.CANCEL):
+class Cancel(Message, frozen=True, tag=codes.CANCEL):
     """[CANCEL, CALL.Request|id, Options|dict]"""
 
     request: Id
     options: CancelOptions
 
 
-class ResultDetails(Details):
+class ResultDetails(Details, frozen=True):
     """Details of RESULT."""
 
 
-class Result(Message, tag=codes.RESULT):
+class Result(Message, frozen=True, tag=codes.RESULT):
     """[RESULT, CALL.Request|id, Details|dict, Arguments|list, ArgumentsKw|dict]"""
 
     request: Id
@@ -224,14 +224,14 @@ class Result(Message, tag=codes.RESULT):
     payload: Payload = EMPTY
 
 
-class RegisterOptions(Details):
+class RegisterOptions(Details, frozen=True):
     """Options of REGISTER."""
 
     match: Match = "exact"
     invoke: Literal["single", "roundrobin", "random", "first", "last"] = "single"
 
 
-class Register(Message, tag=codes.REGISTER):
+class Register(Message, frozen=True, tag=codes.REGISTER):
     """[REGISTER, Request|id, Options|dict, Procedure|uri]"""
 
     request: Id
@@ -239,41 +239,41 @@ class Register(Message, tag=codes.REGISTER):
     procedure: str
 
 
-class Registered(Message, tag=codes.REGISTERED):
+class Registered(Message, frozen=True, tag=codes.REGISTERED):
     """[REGISTERED, REGISTER.Request|id, Registration|id]"""
 
     request: Id
     registration: Id
 
 
-class Unregister(Message, tag=codes.UNREGISTER):
+class Unregister(Message, frozen=True, tag=codes.UNREGISTER):
     """[UNREGISTER, Request|id, REGISTERED.Registration|id]"""
 
     request: Id
     registration: Id
 
 
-class UnregisteredDetails(Details):
+class UnregisteredDetails(Details, frozen=True):
     """Which registration the router took away, and why (revocation)."""
 
     registration: int | None = None
     reason: str | None = None
 
 
-class Unregistered(Message, tag=codes.UNREGISTERED):
+class Unregistered(Message, frozen=True, tag=codes.UNREGISTERED):
     """[UNREGISTERED, UNREGISTER.Request|id] or, revoked, [UNREGISTERED, 0, Details|dict]"""
 
     request: int
     details: UnregisteredDetails | None = None
 
 
-class InvocationDetails(Details):
+class InvocationDetails(Details, frozen=True):
     """Details of INVOCATION."""
 
     procedure: str | None = None
 
 
-class Invocation(Message, tag=codes.INVOCATION):
+class Invocation(Message, frozen=True, tag=codes.INVOCATION):
     """[INVOCATION, Request|id, REGISTERED.Registration|id, Details|dict, Arguments|list, ArgumentsKw|dict]"""
 
     request: Id
@@ -282,24 +282,24 @@ class Invocation(Message, tag=codes.INVOCATION):
     payload: Payload = EMPTY
 
 
-class InterruptOptions(Details):
+class InterruptOptions(Details, frozen=True):
     """Options of INTERRUPT."""
 
     mode: Literal["kill", "killnowait"] | None = None
 
 
-class Interrupt(Message, tag=codes.INTERRUPT):
+class Interrupt(Message, frozen=True, tag=codes.INTERRUPT):
     """[INTERRUPT, INVOCATION.Request|id, Options|dict]"""
 
     request: Id
     options: InterruptOptions
 
 
-class YieldOptions(Details):
+class YieldOptions(Details, frozen=True):
     """Options of YIELD."""
 
 
-class Yield(Message, tag=codes.YIELD):
+class Yield(Message, frozen=True, tag=codes.YIELD):
     """[YIELD, INVOCATION.Request|id, Options|dict, Arguments|list, ArgumentsKw|dict]"""
 
     request: Id

@@ -55,7 +55,7 @@ def with_payload(decoded: Any, payload: Payload) -> Message:
     """Return the message for `decoded`, a value of `WIRE_TYPE`; `payload` is used where the type bears one."""
     build = _BUILDERS.get(type(decoded))
     # A message without payload is decoded as itself.
-    return decoded if build is None else build(decoded, payload)  # type: ignore[no-any-return]
+    return decoded if build is None else build(decoded, payload)
 
 
 class RawPayloadReader:

@@ -1,0 +1,98 @@
+"""What a node counts, as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from heliograph.http.metrics import Metric
+from heliograph.routing.counters import Counters
+from heliograph.routing.router import Router
+from heliograph.transports.counters import TransportCounters
+
+if TYPE_CHECKING:
+    from heliograph.http.wsgi import WsgiSnapshot
+
+_ROUTER_HELP = {
+    "sessions_opened": "Sessions that joined a realm.",
+    "sessions_closed": "Sessions that left.",
+    "sessions_refused": "HELLOs answered with ABORT.",
+    "violations": "Sessions aborted because the peer broke the protocol.",
+    "publications": "Events published.",
+    "events": "Events handed to subscribers.",
+    "publications_refused": "Publications refused.",
+    "calls": "Calls made.",
+    "calls_failed": "Calls answered with an error.",
+    "answers_dropped": "Answers of callees whose caller had gone.",
+}
+
+_TRANSPORT_HELP = {
+    "connections": "Connections open now.",
+    "connections_opened": "Connections opened.",
+    "messages_received": "WAMP messages received.",
+    "bytes_received": "Bytes of WAMP messages received.",
+    "frames_sent": "WAMP messages sent.",
+    "bytes_sent": "Bytes of WAMP messages sent, with their frames.",
+    "frames_dropped": "WAMP messages dropped with a receiver that read too slowly.",
+    "slow_receivers": "Connections closed because they read too slowly.",
+    "violations": "Connections closed because the peer broke the WebSocket protocol.",
+    "hello_timeouts": "Connections closed because no HELLO came in time.",
+    "ping_timeouts": "Connections dropped because a ping was not answered.",
+    "upgrades_refused": "WebSocket handshakes refused.",
+    "requests_refused": "HTTP requests refused before a service saw them.",
+}
+
+
+def router_metrics(routers: Sequence[tuple[str, Router]]) -> Iterator[Metric]:
+    """Return the counters of routers, by the name of their worker."""
+    for worker, router in routers:
+        for realm in router.realms.values():
+            labels = {"worker": worker, "realm": realm.name}
+            yield Metric("sessions", "Sessions open now.", len(realm.sessions), labels)
+    for field in Counters.__struct_fields__:
+        for worker, router in routers:
+            yield Metric(
+                f"{field}_total", _ROUTER_HELP[field], getattr(router.counters, field), {"worker": worker}
+            )
+
+
+def transport_metrics(ports: Sequence[tuple[str, TransportCounters]]) -> Iterator[Metric]:
+    """Return the counters of listening transports, by name."""
+    for field in TransportCounters.__struct_fields__:
+        name = f"transport_{field}" if field == "connections" else f"transport_{field}_total"
+        for port, counters in ports:
+            yield Metric(name, _TRANSPORT_HELP[field], getattr(counters, field), {"transport": port})
+
+
+def wsgi_metrics(services: Sequence[WsgiSnapshot]) -> Iterator[Metric]:
+    """Return the counters of WSGI applications and whether their processes are well."""
+    by_name: dict[str, list[Metric]] = {}
+
+    def add(name: str, help_text: str, value: float, **labels: str) -> None:
+        by_name.setdefault(name, []).append(Metric(name, help_text, value, labels))
+
+    for service in services:
+        name = service.child.name
+        add(
+            "wsgi_ready",
+            "Whether the application answers.",
+            int(service.child.state == "ready"),
+            service=name,
+        )
+        add(
+            "wsgi_restarts_total",
+            "Times its process was started again.",
+            service.child.restarts,
+            service=name,
+        )
+        add("wsgi_requests_total", "Requests received.", service.requests, service=name)
+        add("wsgi_active_requests", "Requests the application works on.", service.active, service=name)
+        add("wsgi_waiting_requests", "Requests that wait for a free thread.", service.waiting, service=name)
+        add("wsgi_disconnected_total", "Requests whose client went away.", service.disconnected, service=name)
+        add("wsgi_cut_total", "Responses that could not be completed.", service.cut, service=name)
+    for service in services:
+        for reason, count in service.refused.items():
+            text = "Requests the router answered with an error."
+            add("wsgi_refused_total", text, count, service=service.child.name, reason=reason)
+    for metrics in by_name.values():
+        yield from metrics

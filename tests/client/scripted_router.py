@@ -86,7 +86,7 @@ class Peer(WSListener):
     def send_bytes(self, data: bytes, *, kind: WSMsgType | None = None, fin: bool = True) -> None:
         assert self.transport is not None
         default = WSMsgType.BINARY if self.serializer.is_binary else WSMsgType.TEXT
-        self.transport.send(kind or default, data, fin)
+        self.transport.send(default if kind is None else kind, data, fin)
 
     def close(self, code: WSCloseCode, reason: str = "") -> None:
         assert self.transport is not None
@@ -219,41 +219,25 @@ def refusing(uri: str, text: str | None = None) -> Script:
     return script
 
 
-class ImpatientClock:
-    """Remembers the pauses it was asked for and lets a test decide when they are over."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.pauses: list[float] = []
-        self._go = asyncio.Semaphore(0)
-        self.asked = asyncio.Event()
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    async def sleep(self, delay_s: float) -> None:
-        self.pauses.append(delay_s)
-        self.asked.set()
-        await self._go.acquire()
-
-    async def pass_pause(self) -> None:
-        """Wait until somebody sleeps, then wake them."""
-        async with asyncio.timeout(TIMEOUT_S):
-            await self.asked.wait()
-        self.asked.clear()
-        self._go.release()
-
-
 class InstantClock:
     """Sleeps no time at all, but remembers how long it should have."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
         self.pauses: list[float] = []
+        self._slept = asyncio.Event()
 
     def monotonic(self) -> float:
         return self.now_s
 
     async def sleep(self, delay_s: float) -> None:
         self.pauses.append(delay_s)
+        self._slept.set()
         await asyncio.sleep(0)
+
+    async def until_pauses(self, count: int) -> None:
+        """Wait until there have been `count` pauses."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while len(self.pauses) < count:
+                self._slept.clear()
+                await self._slept.wait()

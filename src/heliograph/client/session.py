@@ -61,7 +61,7 @@ class Session:
         return lambda: _discard(self._connection.join_callbacks, callback)
 
     def on_leave(self, callback: LeaveCallback) -> Callable[[], None]:
-        """Call `callback(error)`, a function or coroutine function, whenever a joined session ends.
+        """Call `callback(error)`, a function or coroutine function, when a joined session ends, by whomever.
 
         Returns a function that takes it back.
         """

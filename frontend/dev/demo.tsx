@@ -102,7 +102,7 @@ class FakeFeed implements Feed {
             disk_usages: ['/', '/var/lib/postgresql/data', '/home'].slice(0, 1 + (index % 3)).map((mountpoint, disk) => ({
               mountpoint,
               used_bytes: (31 + disk * 180 + index * 4) * gib,
-              total_bytes: (98 + disk * 140) * gib,
+              total_bytes: (98 + disk * 290) * gib,
             })),
           }),
     };

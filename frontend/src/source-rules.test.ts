@@ -33,3 +33,8 @@ test('the pure modules touch neither document, window, clock nor chance', () => 
     assert.doesNotMatch(source.text, /\b(document|window|Date\.now|performance|Math\.random)\b/, pure);
   }
 });
+
+test('the lock file names no registry, so that any may serve it', () => {
+  const lock = readFileSync(path.join(SOURCE_DIRECTORY, '../package-lock.json'), 'utf8');
+  assert.doesNotMatch(lock, /"resolved": "[a-z+]+:/);
+});

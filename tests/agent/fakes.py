@@ -93,9 +93,12 @@ class FakeSession:
         self._handlers: dict[str, Callable[[Any], None]] = {}
         self.published: list[tuple[float, dict[str, Any]]] = []
         self.publish_failure: Exception | None = None
+        self.publish_hangs = False
         self.subscribe_failures: list[Exception] = []
 
     async def publish(self, topic: str, /, *args: Any) -> None:
+        if self.publish_hangs:
+            await asyncio.get_running_loop().create_future()
         if self.publish_failure is not None:
             raise self.publish_failure
         assert topic == "clientstats"

@@ -292,6 +292,19 @@ async def test_a_publication_that_fails_is_logged_once_and_the_next_one_tried(
     ]
 
 
+async def test_a_publication_that_hangs_is_given_up_and_the_next_one_tried(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine = Machine(publish_timeout_s=0)
+    machine.session.publish_hangs = True
+    await start(machine)
+    await machine.clock.pass_time(3)
+    assert [record.message for record in caplog.records] == ["publishing: TimeoutError"]
+    machine.session.publish_hangs = False
+    await machine.clock.pass_time(1)
+    assert machine.moments == [4.0]
+
+
 async def test_without_a_way_to_know_its_address_a_machine_is_shown_all_the_same(start: Start) -> None:
     machine = Machine()
     machine.server.ip = AddressError("no way towards 192.0.2.1")

@@ -17,24 +17,26 @@ class Hanging:
     """A call that returns when the test lets it."""
 
     def __init__(self) -> None:
+        self.entered = threading.Event()
         self.release = threading.Event()
         self.calls = 0
 
     def __call__(self) -> str:
         self.calls += 1
+        self.entered.set()
         assert self.release.wait(AMPLE_S)
         return "at last"
 
 
 @pytest.fixture
-def calls() -> Iterator[OffLoop]:
-    off_loop = OffLoop(thread_name="test-off-loop", max_running=3)
+def calls(request: pytest.FixtureRequest) -> Iterator[OffLoop]:
+    off_loop = OffLoop(thread_name=request.node.name, max_running=3)
     yield off_loop
     off_loop.close()
 
 
-def threads() -> int:
-    return sum(thread.name == "test-off-loop" for thread in threading.enumerate())
+def threads(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == name]
 
 
 async def until_returned(calls: OffLoop) -> None:
@@ -66,6 +68,7 @@ async def test_a_call_that_hangs_is_given_up_and_not_made_again_until_it_returns
         await calls.call("disk", hanging, timeout_s=SHORT_S)
     with pytest.raises(StillRunningError, match="disk"):
         await calls.call("disk", hanging, timeout_s=SHORT_S)
+    assert hanging.entered.wait(AMPLE_S)
     assert hanging.calls == 1
     assert await calls.call("other", lambda: 5, timeout_s=AMPLE_S) == 5
     hanging.release.set()
@@ -73,14 +76,16 @@ async def test_a_call_that_hangs_is_given_up_and_not_made_again_until_it_returns
     assert await calls.call("disk", hanging, timeout_s=AMPLE_S) == "at last"
 
 
-async def test_hanging_calls_keep_one_thread_each_up_to_a_bound(calls: OffLoop) -> None:
+async def test_hanging_calls_keep_one_thread_each_up_to_a_bound(
+    calls: OffLoop, request: pytest.FixtureRequest
+) -> None:
     hanging = [Hanging() for _ in range(4)]
     for number, call in enumerate(hanging[:3]):
         with pytest.raises(TimeoutError):
             await calls.call(f"disk {number}", call, timeout_s=SHORT_S)
     with pytest.raises(TooManyRunningError, match="3 calls hang already"):
         await calls.call("disk 3", hanging[3], timeout_s=SHORT_S)
-    assert threads() == 3
+    assert len(threads(request.node.name)) == 3
     assert hanging[3].calls == 0
     for call in hanging:
         call.release.set()
@@ -115,7 +120,7 @@ async def test_a_cancelled_caller_leaves_the_call_to_its_thread(calls: OffLoop) 
 
 def test_a_call_that_hangs_neither_keeps_the_loop_from_closing_nor_fails_when_it_returns_later() -> None:
     hanging = Hanging()
-    calls = OffLoop(thread_name="test-off-loop", max_running=1)
+    calls = OffLoop(thread_name="outlives-its-loop", max_running=1)
 
     async def give_up() -> None:
         with pytest.raises(TimeoutError):
@@ -123,7 +128,7 @@ def test_a_call_that_hangs_neither_keeps_the_loop_from_closing_nor_fails_when_it
 
     asyncio.run(give_up())
     calls.close()
-    (thread,) = (thread for thread in threading.enumerate() if thread.name == "test-off-loop")
+    (thread,) = threads("outlives-its-loop")
     assert thread.daemon
     hanging.release.set()
     thread.join(AMPLE_S)
@@ -131,10 +136,9 @@ def test_a_call_that_hangs_neither_keeps_the_loop_from_closing_nor_fails_when_it
 
 
 async def test_after_closing_no_thread_is_left() -> None:
-    before = set(threading.enumerate())
-    calls = OffLoop(thread_name="test-off-loop", max_running=1)
+    calls = OffLoop(thread_name="ends-when-closed", max_running=1)
     await calls.call("ident", threading.get_ident, timeout_s=AMPLE_S)
-    (thread,) = set(threading.enumerate()) - before
+    (thread,) = threads("ends-when-closed")
     calls.close()
     thread.join(AMPLE_S)
     assert not thread.is_alive()

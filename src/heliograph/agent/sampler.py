@@ -13,8 +13,8 @@ from heliograph.agent.condition import Condition
 from heliograph.agent.configuration import Configuration
 from heliograph.agent.text import error_text
 
-SLOW_S = 0.1
-"""A collector that runs in the event loop and takes longer is worth a line in the log."""
+SLOW_S = 0.5
+"""A collector that takes longer is worth a line in the log; all but disks run in the event loop."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

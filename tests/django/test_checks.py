@@ -31,9 +31,13 @@ def test_a_setting_of_a_wrong_shape_is_an_error(settings: Settings, setting: Any
         ({"BACKEND": HTTP, "TIMEOUT": "2"}, "Expected `float`, got `str` - at `$.TIMEOUT`"),
         ({"BACKEND": HTTP, "ON_ERROR": "ignore"}, "Invalid enum value 'ignore' - at `$.ON_ERROR`"),
         ({"BACKEND": HTTP, "LOKATION": "http://x/"}, "unknown field `LOKATION`"),
-        ({"BACKEND": HTTP, "LOCATION": "127.0.0.1:8080"}, "must be the URL of the router's publisher"),
-        ({"BACKEND": HTTP, "LOCATION": "http://127.0.0.1:x/"}, "must be the URL of the router's publisher"),
-        ({"BACKEND": HTTP, "LOCATION": "ws://127.0.0.1/ws"}, "must be the URL of the router's publisher"),
+        ({"BACKEND": HTTP, "LOCATION": "127.0.0.1:8080"}, "['LOCATION']: '127.0.0.1:8080' is no HTTP URL"),
+        ({"BACKEND": HTTP, "LOCATION": "http://127.0.0.1:x/"}, "['LOCATION']: Port could not be cast"),
+        ({"BACKEND": HTTP, "LOCATION": "ws://127.0.0.1/ws"}, "is no HTTP URL"),
+        (
+            {"BACKEND": HTTP, "LOCATION": "http://u:p@127.0.0.1/"},
+            "a user or password in the URL is not supported",
+        ),
         (
             {"BACKEND": HTTP, "OPTIONS": {"cool_down": 1}},
             "['OPTIONS']: Object contains unknown field `cool_down`",

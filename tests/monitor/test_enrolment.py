@@ -5,12 +5,13 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client as Browser
 from django.utils import timezone
 from pytest_django import Settings
 
 from heliograph.django.testing import CapturedEvents
+from heliograph.monitor import enrolment
 from heliograph.monitor.models import Client
 from heliograph.monitor.views import MAX_BODY_BYTES
 
@@ -135,8 +136,9 @@ def test_wrong_input_is_answered_with_what_was_wrong(
 
 
 @pytest.mark.django_db
-def test_a_long_body_is_refused(machine: Browser) -> None:
-    response = _post(machine, "ip=192.0.2.7&x=" + "x" * MAX_BODY_BYTES)
+@pytest.mark.parametrize("length", [MAX_BODY_BYTES, 3_000_000], ids=["a little", "more than Django reads"])
+def test_a_long_body_is_refused(machine: Browser, length: int) -> None:
+    response = _post(machine, "ip=192.0.2.7&x=" + "x" * length)
     assert response.status_code == 413
     assert f"may have {MAX_BODY_BYTES} bytes" in response.json()["error"]
 
@@ -170,6 +172,30 @@ def test_enrolment_stops_at_the_limit_but_known_machines_are_served(
     response = _post(machine, "client=web-1&ip=192.0.2.3")
     assert (response.status_code, "there are 2 machines already" in response.json()["error"]) == (403, True)
     assert _post(machine, "ip=192.0.2.1").status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_database_that_stays_locked_is_answered_with_try_again(
+    machine: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_args: object) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(enrolment, "_find", locked)
+    response = _post(machine, "ip=192.0.2.7")
+    assert (response.status_code, response["Retry-After"]) == (503, "1")
+    assert "database is locked" in response.json()["error"]
+
+
+@pytest.mark.django_db
+def test_a_machine_that_others_always_make_first_and_delete_is_answered_with_try_again(
+    machine: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enrolment, "_find", lambda *_: None)
+    Client.objects.create(ip="192.0.2.7")
+    response = _post(machine, "ip=192.0.2.7")
+    assert response.status_code == 503
+    assert "192.0.2.7 is being made and deleted by others; try again" in response.json()["error"]
 
 
 @pytest.mark.django_db(transaction=True)

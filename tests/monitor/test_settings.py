@@ -69,15 +69,16 @@ def test_the_data_directory_holds_everything_and_is_its_owners(tmp_path: Path) -
         "static",
     ]
     assert (data / "static" / "admin" / "css" / "base.css").is_file()
-    assert (_mode(data), _mode(data / "secret_key")) == (0o700, 0o600)
+    assert (_mode(data), _mode(data / "secret_key"), _mode(data / "db.sqlite3")) == (0o700, 0o600, 0o600)
 
 
 def test_the_secret_key_stays_the_same_and_nobody_else_can_read_it(tmp_path: Path) -> None:
     first = _settings("SECRET_KEY", HELIOGRAPH_DATA=str(tmp_path))
-    (tmp_path / "secret_key").chmod(0o644)
+    for name in ("secret_key", "db.sqlite3"):
+        (tmp_path / name).chmod(0o644)
     assert _settings("SECRET_KEY", HELIOGRAPH_DATA=str(tmp_path)) == first
     assert len(first["SECRET_KEY"]) >= 50
-    assert _mode(tmp_path / "secret_key") == 0o600
+    assert (_mode(tmp_path / "secret_key"), _mode(tmp_path / "db.sqlite3")) == (0o600, 0o600)
 
 
 def test_processes_that_start_together_agree_on_one_secret_key(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_processes_that_start_together_agree_on_one_secret_key(tmp_path: Path) -
     outcomes = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, outcomes
     assert len({out for out, _ in outcomes}) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["db.sqlite3", "secret_key"]
 
 
 def test_a_damaged_secret_key_is_not_used(tmp_path: Path) -> None:

@@ -41,8 +41,7 @@ def secret_key(directory: Path) -> str:
     try:
         if not path.exists():
             _write_once(path, secrets.token_urlsafe(_KEY_BYTES))
-        if os.name == "posix" and path.stat().st_mode & _OPEN_TO_OTHERS:
-            path.chmod(0o600)
+        _keep_from_others(path)
         key = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"the secret key in {path} cannot be read or written: {error}") from error
@@ -52,6 +51,28 @@ def secret_key(directory: Path) -> str:
             " delete the file to have a new one made (everybody is logged out by that)"
         )
     return key
+
+
+def database_file(directory: Path) -> Path:
+    """Return the SQLite database's file, made empty when new, readable by its owner: it holds password hashes.
+
+    SQLite gives the files it puts beside it the same mode.
+
+    Raises:
+        ImproperlyConfigured: it cannot be made, or belongs to somebody else.
+    """
+    path = directory / "db.sqlite3"
+    try:
+        path.touch(mode=0o600)
+        _keep_from_others(path)
+    except OSError as error:
+        raise ImproperlyConfigured(f"the database {path} cannot be used: {error.strerror}") from error
+    return path
+
+
+def _keep_from_others(path: Path) -> None:
+    if os.name == "posix" and path.stat().st_mode & _OPEN_TO_OTHERS:
+        path.chmod(0o600)
 
 
 def _write_once(path: Path, text: str) -> None:

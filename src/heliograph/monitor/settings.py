@@ -14,7 +14,7 @@ HELIOGRAPH_DATABASE_URL
 import os
 import secrets
 
-from heliograph.monitor.data_directory import open_data_directory, secret_key
+from heliograph.monitor.data_directory import database_file, open_data_directory, secret_key
 from heliograph.monitor.databases import postgresql, sqlite
 
 _data = os.environ.get("HELIOGRAPH_DATA", "").strip()
@@ -69,7 +69,7 @@ STATIC_ROOT = _directory / "static" if _directory else None
 DATABASES = {
     "default": postgresql(_database_url)
     if _database_url
-    else sqlite(_directory / "db.sqlite3" if _directory else ":memory:")
+    else sqlite(database_file(_directory) if _directory else ":memory:")
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [

@@ -4,7 +4,6 @@ import atexit
 import logging
 import os
 import weakref
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -34,7 +33,10 @@ class HttpBackend(Backend):
 
     def __init__(self, alias: str, settings: BackendSettings) -> None:
         super().__init__(alias, settings)
-        _check_location(alias, settings.location)
+        try:
+            self._open_publisher().close()
+        except ValueError as error:
+            raise ImproperlyConfigured(f"HELIOGRAPH[{alias!r}]['LOCATION']: {error}") from error
         self._begin()
         _backends.add(self)
 
@@ -107,19 +109,6 @@ class HttpBackend(Backend):
         refused = self._link.statistics().refused
         if refused & (refused - 1) == 0:
             logger.error("the router refused an event to %r: %s (refusal %d)", event.topic, error, refused)
-
-
-def _check_location(alias: str, location: str) -> None:
-    try:
-        parts = urlsplit(location)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ImproperlyConfigured(
-            f"HELIOGRAPH[{alias!r}]['LOCATION'] must be the URL of the router's publisher service,"
-            " such as http://127.0.0.1:8080/notify"
-        )
 
 
 @atexit.register

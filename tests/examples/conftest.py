@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import environment
+from tests.support.programs import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIAL = ROOT / "examples" / "django-tutorial"

@@ -12,7 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.programs import router, running
+from tests.support.programs import router, running
 
 README = Path(__file__).resolve().parents[2] / "examples" / "django-tutorial" / "README.md"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

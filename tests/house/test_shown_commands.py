@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.client import connect
-from tests.programs import environment, router
+from tests.support.programs import environment, router
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"

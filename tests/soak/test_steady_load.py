@@ -12,7 +12,7 @@ import pytest
 
 from heliograph.client import Event, Session, connect
 from heliograph.config.starter import write_starter
-from tests.programs import router
+from tests.support.programs import router
 
 DURATION_S = float(os.environ.get("HELIOGRAPH_SOAK_S", "300"))
 SUBSCRIBERS = 50

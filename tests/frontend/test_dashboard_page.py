@@ -99,7 +99,7 @@ def test_a_configuration_shows_before_the_next_sample(page: Page, demonstration:
     without = {key: item for key, item in SAMPLE.items() if not key.startswith(("memory", "swap"))}
     publish(page, without | {"interval_s": 5})
 
-    expect(value(web, "change")).to_contain_text("obeyed after")
+    expect(value(web, "change")).to_contain_text("memory hidden: obeyed")
 
 
 def test_disabled_and_deleted_machines_go_and_come_back(page: Page, demonstration: str) -> None:

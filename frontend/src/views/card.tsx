@@ -147,7 +147,11 @@ function ChangeNote({ machine, nowMs }: Ageing): JSX.Element | null {
   if (nowMs.value - (obeyedMs ?? sentMs) > lastsMs) return null;
   return (
     <span class="change" data-value="change" data-obeyed={obeyedMs !== null}>
-      {words}: {obeyedMs === null ? 'sent' : `obeyed after ${((obeyedMs - sentMs) / 1000).toFixed(1)} s`}
+      {words}: {obeyedMs === null ? 'sent' : obeyedWords(obeyedMs - sentMs)}
     </span>
   );
+}
+
+function obeyedWords(ms: number): string {
+  return ms < 100 ? 'obeyed at once' : `obeyed after ${(ms / 1000).toFixed(1)} s`;
 }

@@ -3,8 +3,9 @@
 1. The longest rule whose text begins the URI is taken (`com.foo` begins `com.foobar` too). Without one the
    default decides. A rule that is not a prefix rule and is not equal to the URI also leaves it to the default: it
    hides shorter prefix rules, which `heliograph check` warns about.
-2. Unless that rule is exact, the wildcard rule with the longest text before its first empty component that begins
-   the URI overrides it, if its pattern matches.
+2. Unless that rule is exact, the wildcard rule with the longest text before its first gap (`..`) that begins the URI
+   overrides it, if its pattern matches. A wildcard whose only empty component is its first or last has no gap and
+   matches nothing but its own text.
 """
 
 from collections.abc import Iterable
@@ -60,7 +61,7 @@ class StaticAuthorizer:
 
 
 def _has_gap(rule: PermissionRule) -> bool:
-    return rule.match == "wildcard" and ("" in rule.uri.split("."))
+    return rule.match == "wildcard" and ".." in rule.uri
 
 
 def _stem(rule: PermissionRule) -> str:

@@ -43,6 +43,11 @@ FEATURES: dict[str, bool] = {}
 
 _NO_DETAILS = InvocationDetails()
 
+PENDING_CALLS_LIMIT = 16_384
+"""Calls one session may wait for at a time: a callee that never answers must not fill the router."""
+
+TOO_MANY_CALLS = "heliograph.error.too_many_calls"
+
 
 class Registration:
     """A procedure and the session that implements it."""
@@ -137,6 +142,10 @@ class Dealer:
             raise ProtocolViolation(
                 f"request id {message.request} belongs to a call that is not answered yet"
             )
+        if len(made) >= PENDING_CALLS_LIMIT:
+            raise RequestError(
+                TOO_MANY_CALLS, f"{PENDING_CALLS_LIMIT} calls of this session wait for an answer already"
+            )
 
         callee = registration.callee
         taken = self._of_session[callee]
@@ -164,11 +173,19 @@ class Dealer:
         pending = self._finish(session, message.request)
         if pending is None:
             return
-        self._counters.calls_failed += 1
         try:
             pending.caller.peer.send(Error(codes.CALL, pending.request, {}, message.error, message.payload))
         except PayloadError as error:
             self._fail(pending, message.error, f"the error's arguments cannot reach the caller: {error}")
+        else:
+            self._counters.calls_failed += 1
+
+    def abandon(self, session: Session, request: int) -> None:
+        """Forget a call whose caller no longer waits; its answer, when it comes, is dropped."""
+        calls = self._of_session.get(session)
+        pending = calls.made.pop(request, None) if calls is not None else None
+        if pending is not None:
+            del self._of_session[pending.callee].taken[pending.invocation]
 
     def leave(self, session: Session) -> None:
         """Forget a session that has ended; who waits for it is told at once."""

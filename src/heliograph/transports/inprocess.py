@@ -95,8 +95,12 @@ class InProcessSession:
         """
         checked = convert(dict(options), CallOptions)
         request = self._requests.next()
-        async with asyncio.timeout(timeout_s):
-            answer = await self._ask(request, Call(request, checked, procedure, payload))
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._ask(request, Call(request, checked, procedure, payload))
+        finally:
+            # After a timeout, or when the client has gone; an answered call is off the books already.
+            self._session.realm.dealer.abandon(self._session, request)
         if not isinstance(answer, Result):
             raise TypeError(f"CALL was answered with {answer}")
         return answer.payload

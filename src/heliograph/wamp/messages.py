@@ -5,14 +5,17 @@ Arguments|list and ArgumentsKw|dict. Keys of options and details that are not li
 specification asks; a listed key of the wrong type is a protocol violation.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from heliograph.wamp import codes
 from heliograph.wamp.ids import Id
 from heliograph.wamp.payload import EMPTY, Payload
 from heliograph.wamp.uris import Match
+
+Invoke = Literal["single", "roundrobin", "random", "first", "last"]
+"""Which of several callees is asked (specification, "Shared Registration")."""
 
 
 class Details(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -61,6 +64,22 @@ class Welcome(Message, frozen=True, tag=codes.WELCOME):
     details: WelcomeDetails
 
 
+class PassthruOptions(Details, frozen=True):
+    """How a payload that only the two ends can read is packed.
+
+    "Payload Passthru Mode" of the specification: the payload is one binary argument. `enc_*` is its older form, which
+    Autobahn and Crossbar.io still speak: the binary stands bare in the place of the argument list.
+    """
+
+    ppt_scheme: str | None = None
+    ppt_serializer: str | None = None
+    ppt_cipher: str | None = None
+    ppt_keyid: str | None = None
+    enc_algo: str | None = None
+    enc_key: str | None = None
+    enc_serializer: str | None = None
+
+
 class CloseDetails(Details, frozen=True):
     """Why a session ends, for people."""
 
@@ -106,11 +125,19 @@ class Error(Message, frozen=True, tag=codes.ERROR):
     payload: Payload = EMPTY
 
 
-class PublishOptions(Details, frozen=True):
-    """Options of PUBLISH."""
+class PublishOptions(PassthruOptions, frozen=True):
+    """Options of PUBLISH; the lists name sessions, authids and authroles that shall or shall not receive."""
 
     acknowledge: bool = False
     exclude_me: bool = True
+    disclose_me: bool = False
+    retain: bool = False
+    exclude: list[Id] | None = None
+    exclude_authid: list[str] | None = None
+    exclude_authrole: list[str] | None = None
+    eligible: list[Id] | None = None
+    eligible_authid: list[str] | None = None
+    eligible_authrole: list[str] | None = None
 
 
 class Publish(Message, frozen=True, tag=codes.PUBLISH):
@@ -133,6 +160,7 @@ class SubscribeOptions(Details, frozen=True):
     """Options of SUBSCRIBE."""
 
     match: Match = "exact"
+    get_retained: bool = False
 
 
 class Subscribe(Message, frozen=True, tag=codes.SUBSCRIBE):
@@ -171,10 +199,15 @@ class Unsubscribed(Message, frozen=True, tag=codes.UNSUBSCRIBED):
     details: UnsubscribedDetails | None = None
 
 
-class EventDetails(Details, frozen=True):
+class EventDetails(PassthruOptions, frozen=True):
     """Details of EVENT."""
 
     topic: str | None = None
+    publisher: Id | None = None
+    publisher_authid: str | None = None
+    publisher_authrole: str | None = None
+    trustlevel: int | None = None
+    retained: bool | None = None
 
 
 class Event(Message, frozen=True, tag=codes.EVENT):
@@ -186,8 +219,13 @@ class Event(Message, frozen=True, tag=codes.EVENT):
     payload: Payload = EMPTY
 
 
-class CallOptions(Details, frozen=True):
-    """Options of CALL."""
+class CallOptions(PassthruOptions, frozen=True):
+    """Options of CALL; `timeout` is in milliseconds, 0 means none."""
+
+    timeout: Annotated[int, Meta(ge=0)] = 0
+    receive_progress: bool = False
+    progress: bool = False
+    disclose_me: bool = False
 
 
 class Call(Message, frozen=True, tag=codes.CALL):
@@ -212,8 +250,10 @@ class Cancel(Message, frozen=True, tag=codes.CANCEL):
     options: CancelOptions
 
 
-class ResultDetails(Details, frozen=True):
+class ResultDetails(PassthruOptions, frozen=True):
     """Details of RESULT."""
+
+    progress: bool | None = None
 
 
 class Result(Message, frozen=True, tag=codes.RESULT):
@@ -225,10 +265,14 @@ class Result(Message, frozen=True, tag=codes.RESULT):
 
 
 class RegisterOptions(Details, frozen=True):
-    """Options of REGISTER."""
+    """Options of REGISTER; `concurrency` and `force_reregister` are Crossbar.io's."""
 
     match: Match = "exact"
-    invoke: Literal["single", "roundrobin", "random", "first", "last"] = "single"
+    invoke: Invoke = "single"
+    concurrency: Annotated[int, Meta(ge=1)] | None = None
+    disclose_caller: bool = False
+    forward_timeout: bool = False
+    force_reregister: bool = False
 
 
 class Register(Message, frozen=True, tag=codes.REGISTER):
@@ -267,10 +311,17 @@ class Unregistered(Message, frozen=True, tag=codes.UNREGISTERED):
     details: UnregisteredDetails | None = None
 
 
-class InvocationDetails(Details, frozen=True):
-    """Details of INVOCATION."""
+class InvocationDetails(PassthruOptions, frozen=True):
+    """Details of INVOCATION; `timeout` is in milliseconds."""
 
     procedure: str | None = None
+    caller: Id | None = None
+    caller_authid: str | None = None
+    caller_authrole: str | None = None
+    trustlevel: int | None = None
+    timeout: int | None = None
+    receive_progress: bool | None = None
+    progress: bool | None = None
 
 
 class Invocation(Message, frozen=True, tag=codes.INVOCATION):
@@ -286,6 +337,7 @@ class InterruptOptions(Details, frozen=True):
     """Options of INTERRUPT."""
 
     mode: Literal["kill", "killnowait"] | None = None
+    reason: str | None = None
 
 
 class Interrupt(Message, frozen=True, tag=codes.INTERRUPT):
@@ -295,8 +347,10 @@ class Interrupt(Message, frozen=True, tag=codes.INTERRUPT):
     options: InterruptOptions
 
 
-class YieldOptions(Details, frozen=True):
+class YieldOptions(PassthruOptions, frozen=True):
     """Options of YIELD."""
+
+    progress: bool = False
 
 
 class Yield(Message, frozen=True, tag=codes.YIELD):

@@ -19,7 +19,7 @@ _BRIDGE = "curl http://127.0.0.1:8080/notify -H 'Content-Type: application/json'
 _SHOWN = "tests/house/test_shown_commands.py"
 _TUTORIAL = "tests/examples/test_tutorial_system.py"
 COMMANDS = {
-    "make run": "fetches packages; tests/house/test_bootstrap.py has its set-up, tests/monitor what it starts",
+    "make run": "fetches packages; tests/house/test_bootstrap.py has its set-up, tests/browser what it starts",
     "make test": "runs these tests",
     "make install": "fetches packages; `make test` has done the same before these tests",
     f"""{_BRIDGE} '{{"topic": "news", "args": ["hello"]}}'""": _SHOWN,

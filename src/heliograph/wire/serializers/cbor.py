@@ -1,5 +1,6 @@
 """`wamp.2.cbor`: CBOR in binary frames; the only tags taken are those of big integers."""
 
+import io
 from typing import Any, NoReturn
 
 import cbor2
@@ -14,7 +15,29 @@ _ARRAY = 0x80
 _EMPTY_ARRAY = b"\x80"
 _MAX_DEPTH = 400
 
-_TAGS_WITH_A_DECODER = (0, 1, 4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799)
+_TAGS_WITH_A_DECODER = (
+    0,
+    1,
+    4,
+    5,
+    25,
+    28,
+    29,
+    30,
+    35,
+    36,
+    37,
+    52,
+    54,
+    100,
+    256,
+    258,
+    260,
+    261,
+    1004,
+    43000,
+    55799,
+)
 
 
 def _refuse_tag(*_: Any) -> NoReturn:
@@ -30,6 +53,15 @@ _SAFELY: dict[str, Any] = {
 }
 
 
+def _read(data: bytes) -> Any:
+    # Not `loads`, which is silent about what follows the value.
+    source = io.BytesIO(data)
+    value = cbor2.CBORDecoder(source, **_SAFELY).decode()
+    if source.tell() != len(data):
+        raise ValueError("something follows the end")
+    return value
+
+
 class CborSerializer:
     """CBOR by cbor2.
 
@@ -43,7 +75,10 @@ class CborSerializer:
     def encode(self, message: Message) -> bytes:
         """Return `message` as CBOR."""
         elements = head(message)
-        encoded = cbor2.dumps(msgspec.to_builtins(elements, builtin_types=(bytes,)))
+        try:
+            encoded = cbor2.dumps(msgspec.to_builtins(elements, builtin_types=(bytes,)))
+        except (cbor2.CBOREncodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise PayloadError(f"cannot be expressed in CBOR: {error}") from error
         if not bears_payload(message):
             return encoded
         args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload
@@ -56,7 +91,7 @@ class CborSerializer:
     def decode(self, data: bytes) -> Message:
         """Return the message in `data`."""
         try:
-            elements = cbor2.loads(data, **_SAFELY)
+            elements = _read(data)
             if type(elements) is not list or not elements or type(elements[0]) is not int:
                 raise ProtocolViolation("a WAMP message is a list that begins with its code")
             wire_type = WIRE_TYPES.get(elements[0])
@@ -83,7 +118,7 @@ class CborSerializer:
     def decode_value(self, data: bytes) -> Any:
         """Return the value that `data` holds."""
         try:
-            return cbor2.loads(data, **_SAFELY)
+            return _read(data)
         except (cbor2.CBORDecodeError, ValueError, RecursionError, OverflowError) as error:
             raise PayloadError(f"not CBOR: {error}") from error
 

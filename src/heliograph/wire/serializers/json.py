@@ -74,7 +74,10 @@ class JsonSerializer:
 
     def encode(self, message: Message) -> bytes:
         """Return `message` as JSON text in UTF-8."""
-        encoded = self._encoder.encode(head(message))
+        try:
+            encoded = self._encoder.encode(head(message))
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise PayloadError(f"cannot be expressed in JSON: {error}") from error
         if not bears_payload(message):
             return encoded
         args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload

@@ -1,5 +1,7 @@
 """`wamp.2.msgpack`: MessagePack in binary frames."""
 
+import datetime
+import re
 from typing import Any, NoReturn
 
 import msgspec
@@ -16,6 +18,22 @@ def _refuse_extension(code: int, _data: memoryview) -> NoReturn:
     raise PayloadError(f"MessagePack extension type {code} is not a WAMP value")
 
 
+# Extension type -1, which msgspec takes for a date without asking.
+_TIMESTAMP_OPENERS = re.compile(rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff")
+
+
+def _refuse_timestamps(value: Any) -> None:
+    if isinstance(value, datetime.datetime):
+        raise PayloadError("a MessagePack timestamp is not a WAMP value")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_timestamps(key)
+            _refuse_timestamps(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_timestamps(item)
+
+
 class MsgpackSerializer:
     """MessagePack by msgspec. Payload is read once on arrival: text in it must be UTF-8 before it is passed on."""
 
@@ -24,7 +42,7 @@ class MsgpackSerializer:
 
     def __init__(self) -> None:
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(WIRE_TYPE)
+        self._decoder = msgspec.msgpack.Decoder(WIRE_TYPE, ext_hook=_refuse_extension)
         self._value_decoder = msgspec.msgpack.Decoder(ext_hook=_refuse_extension)
         self._reader = RawPayloadReader(
             self,
@@ -35,7 +53,10 @@ class MsgpackSerializer:
     def encode(self, message: Message) -> bytes:
         """Return `message` as MessagePack."""
         elements = head(message)
-        encoded = self._encoder.encode(elements)
+        try:
+            encoded = self._encoder.encode(elements)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise PayloadError(f"cannot be expressed in MessagePack: {error}") from error
         if not bears_payload(message):
             return encoded
         args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload
@@ -51,7 +72,9 @@ class MsgpackSerializer:
             decoded = self._decoder.decode(data)
             message = self._reader.message(decoded)
             if bears_payload(message):
-                message.payload.decoded()  # type: ignore[attr-defined]  # it bears a payload
+                _, kwargs = message.payload.decoded()  # type: ignore[attr-defined]  # it bears a payload
+                if not all(type(key) is str for key in kwargs):
+                    raise ProtocolViolation("ArgumentsKw must be a dictionary with texts as keys")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, PayloadError) as error:
             raise ProtocolViolation(f"not a WAMP message in MessagePack: {error}") from error
         return message
@@ -66,7 +89,10 @@ class MsgpackSerializer:
     def decode_value(self, data: bytes) -> Any:
         """Return the value that `data` holds."""
         try:
-            return self._value_decoder.decode(data)
+            value = self._value_decoder.decode(data)
+            if _TIMESTAMP_OPENERS.search(data):
+                _refuse_timestamps(value)
+            return value
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as error:
             raise PayloadError(f"not MessagePack: {error}") from error
 

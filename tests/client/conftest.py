@@ -1,10 +1,20 @@
 """What the client's tests share."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import pytest
+import uvloop
 
 from tests.client.scripted_router import ScriptedRouter
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], Any]]:
+    """Everything works on Python's own loop, which is all the base package has, and on uvloop."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +33,8 @@ def says_json(value: Any, status: str = "200 OK") -> Answer:
 class ScriptedHttp:
     """Remembers every request and answers it by `answer`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
         self.answer: Answer = says_json({"id": 4711})
         self.bodies: list[Any] = []
         self.heads: list[bytes] = []
@@ -45,7 +47,7 @@ class ScriptedHttp:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/notify"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}/notify"
 
     def _start(self, work: Callable[..., None], *args: Any) -> None:
         thread = threading.Thread(target=work, args=args, daemon=True)
@@ -58,6 +60,12 @@ class ScriptedHttp:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            if self.tls is not None:
+                try:
+                    connection = self.tls.wrap_socket(connection, server_side=True)
+                except OSError:  # the client does not trust us
+                    connection.close()
+                    continue
             self.connections.append(connection)
             self._start(self._serve, connection)
 

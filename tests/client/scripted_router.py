@@ -1,6 +1,7 @@
 """A router that does what a test tells it, on a free port."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -136,11 +137,12 @@ class ScriptedRouter:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = 0
         self._uris: dict[str, int] = {}
+        self.tls: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws"
+        return f"{'ws' if self.tls is None else 'wss'}://127.0.0.1:{self.port}/ws"
 
     @property
     def peer(self) -> Peer:
@@ -175,7 +177,7 @@ class ScriptedRouter:
             await self._changed.wait_for(lambda: bool(condition()))
 
     async def start(self) -> None:
-        self._server = await ws_create_server(self._accept, "127.0.0.1", self.port)
+        self._server = await ws_create_server(self._accept, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

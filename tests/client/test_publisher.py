@@ -316,14 +316,6 @@ def test_a_host_without_address_says_so() -> None:
         publisher.publish("a.b")
 
 
-def test_tls_is_verified(server: ScriptedHttp) -> None:
-    """A server that does not speak TLS at all; a certificate is checked where there is one by the same call."""
-    with Publisher(f"https://127.0.0.1:{server.port}/notify") as publisher:
-        assert publisher._tls is not None
-        assert publisher._tls.check_hostname
-        assert publisher._tls.verify_mode.name == "CERT_REQUIRED"
-
-
 def test_many_threads_publish_at_once_and_few_connections_are_kept(
     server: ScriptedHttp, publisher: Publisher
 ) -> None:

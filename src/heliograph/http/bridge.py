@@ -116,9 +116,11 @@ class BridgePath:
         media_type, _, parameters = headers.get("content-type", "application/json").partition(";")
         if media_type.strip().lower() != "application/json":
             raise HttpError(415, f"the body must be application/json, not {media_type.strip()}")
-        charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-        if charset not in ("", "utf-8", "utf8"):
-            raise HttpError(415, f"the body must be UTF-8, not {charset}")
+        for parameter in parameters.split(";"):
+            name, _, value = parameter.partition("=")
+            charset = value.strip().strip('"').lower()
+            if name.strip().lower() == "charset" and charset not in ("utf-8", "utf8"):
+                raise HttpError(415, f"the body must be UTF-8, not {charset}")
 
 
 class _Refused(Exception):  # noqa: N818 - an answer, not a failure

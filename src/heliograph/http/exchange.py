@@ -11,8 +11,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY_TIMEOUT_S = 10.0
-"""Seconds a client may take between two pieces of its request's body."""
+BODY_TIMEOUT_S = 30.0
+"""Seconds a client may take for its request's whole body, which has at most 1 MiB."""
 
 
 class HttpError(Exception):
@@ -51,27 +51,29 @@ async def read_body(scope: Scope, receive: Receive, *, limit_bytes: int) -> byte
         HttpError: 413 when it is longer than `limit_bytes`, 408 when it does not come.
         ClientGone: the client went away.
     """
-    too_large = HttpError(413, f"the body may have at most {limit_bytes} bytes", {"Connection": "close"})
+    # The connection stays open: closed upon unread bytes, it would be reset, and the answer lost with it. Whatever
+    # comes of the body is skipped.
+    too_large = HttpError(413, f"the body may have at most {limit_bytes} bytes")
     length = headers_of(scope).get("content-length", "")
     if length.isdecimal() and int(length) > limit_bytes:
         raise too_large
     pieces: list[bytes] = []
     size = 0
-    while True:
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
                 message = await receive()
-        except TimeoutError:
-            raise HttpError(408, "the body did not arrive in time", {"Connection": "close"}) from None
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        piece = message.get("body", b"")
-        size += len(piece)
-        if size > limit_bytes:
-            raise too_large
-        pieces.append(piece)
-        if not message.get("more_body", False):
-            return b"".join(pieces)
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                piece = message.get("body", b"")
+                size += len(piece)
+                if size > limit_bytes:
+                    raise too_large
+                pieces.append(piece)
+                if not message.get("more_body", False):
+                    return b"".join(pieces)
+    except TimeoutError:
+        raise HttpError(408, "the body did not arrive in time", {"Connection": "close"}) from None
 
 
 async def answer(send: Send, status: int, body: bytes, content_type: str, headers: Mapping[str, str]) -> None:

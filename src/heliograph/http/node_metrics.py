@@ -36,6 +36,7 @@ _TRANSPORT_HELP = {
     "frames_dropped": "WAMP messages dropped with a receiver that read too slowly.",
     "slow_receivers": "Connections closed because they read too slowly.",
     "violations": "Connections closed because the peer broke the WebSocket protocol.",
+    "defects": "Connections closed because the router itself failed.",
     "hello_timeouts": "Connections closed because no HELLO came in time.",
     "ping_timeouts": "Connections dropped because a ping was not answered.",
     "upgrades_refused": "WebSocket handshakes refused.",

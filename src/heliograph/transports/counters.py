@@ -18,6 +18,8 @@ class TransportCounters(Struct):
     """Connections closed because more waited for them than their outbox may hold."""
     violations: int = 0
     """Connections closed because the peer broke the WebSocket protocol."""
+    defects: int = 0
+    """Connections closed because the router itself failed; the log says where."""
     hello_timeouts: int = 0
     ping_timeouts: int = 0
     upgrades_refused: int = 0

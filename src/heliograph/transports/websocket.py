@@ -1,13 +1,14 @@
 """WAMP over WebSocket: the one place that knows picows.
 
 picows cuts frames out of the byte stream and unmasks them; it is given a transport that swallows its handshake and
-puts whatever else it writes into our outbox, so nothing overtakes what was sent before. Its protocol object is
-semi-private: `tests/transports/test_picows_canary.py` fails when a new version changes it.
+hands the CLOSE it answers bad frames with to the connection, so nothing overtakes what was sent before. Its protocol
+object is semi-private: `tests/transports/test_picows_canary.py` fails when a new version changes it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from picows import WSFrame, WSListener, WSTransport
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
 from heliograph.routing.session import Session, State
+from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.wamp.errors import ProtocolViolation
 from heliograph.wamp.messages import Message
 from heliograph.wire.serializers.serializer import Serializer
@@ -22,31 +24,35 @@ from heliograph.wire.websocket import (
     BINARY,
     CLOSE,
     CLOSE_GOING_AWAY,
-    CLOSE_NO_STATUS,
+    CLOSE_INTERNAL_ERROR,
     CLOSE_NORMAL,
     CLOSE_POLICY_VIOLATION,
+    CLOSE_PROTOCOL_ERROR,
     PING,
     PONG,
     TEXT,
     MessageReader,
     WebSocketViolation,
     close_frame,
+    read_close_code,
     server_frame,
 )
 
 if TYPE_CHECKING:
     from heliograph.transports.websocket_service import WebSocketService
 
+_LOG = logging.getLogger(__name__)
+
 READ_BUFFER_BYTES = 2048
 """What a connection starts with; picows doubles it as needed and never gives any back."""
 
-LARGE_FRAME_BYTES = 32 * 1024
-"""After a frame of this size the parser is replaced by a fresh one: 20 idle connections that had once sent 4 MiB held
-84 MiB."""
+READ_BYTES = 64 * 1024
+"""Most that is read at once. It bounds the buffer, which doubles whenever a read fills it, and with the buffer what
+was read and not handled when reading pauses: no more than one largest message and twice this."""
 
-BACKLOG_LIMIT_BYTES = 4 * 1024 * 1024
-"""Messages of one connection that were read but not handled; reading pauses with the first of them, so only what had
-been read by then can pile up."""
+LARGE_BYTES = 32 * 1024
+"""After a frame of this size, or with as much behind one, the parser is replaced by a fresh one as soon as its buffer
+is empty: 20 idle connections that had once sent 4 MiB held 84 MiB."""
 
 _UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -78,11 +84,11 @@ class WebSocketConnection(WSListener):
 
     __slots__ = (
         "_backlog",
-        "_backlog_bytes",
         "_close_timer",
         "_closing",
         "_decode",
         "_hello_timer",
+        "_is_parser_large",
         "_reader",
         "_service",
         "_session",
@@ -108,8 +114,9 @@ class WebSocketConnection(WSListener):
         self.wire_format = wire_format
         self.outbox: list[bytes] = []
         self._session = Session(service.router, self)
-        self._backlog: deque[bytes] | None = None
-        self._backlog_bytes = 0
+        # Messages that were read and not handled, and at the end perhaps the code of a CLOSE.
+        self._backlog: deque[bytes | int] | None = None
+        self._is_parser_large = False
         self._closing = False
         self._close_timer: asyncio.TimerHandle | None = None
         self._hello_timer: asyncio.TimerHandle | None = None
@@ -118,9 +125,17 @@ class WebSocketConnection(WSListener):
 
     def start(self, early: bytes) -> None:
         """Read frames from now on, beginning with `early`, which came with the handshake."""
-        parser = _new_parser(self, self._transport, self._service.options.options.max_message_bytes)
-        self._transport.set_protocol(parser)
+        self._is_parser_large = len(early) > LARGE_BYTES
+        parser = self._renew_parser(buffer_bytes=READ_BUFFER_BYTES + len(early))
         _feed(parser, early)
+
+    def _renew_parser(self, *, buffer_bytes: int = READ_BUFFER_BYTES) -> Any:
+        """Let a fresh parser, whose buffer is small again, read what comes."""
+        parser = _new_parser(
+            self, self._transport, self._service.options.options.max_message_bytes, buffer_bytes
+        )
+        self._transport.set_protocol(parser)
+        return parser
 
     # What routing asks of a peer.
 
@@ -142,40 +157,62 @@ class WebSocketConnection(WSListener):
         """Take one frame from the parser."""
         self.heard = True
         opcode = frame.msg_type.value
-        if opcode in (PING, PONG, CLOSE):
-            self._on_control_frame(opcode, frame)
-            return
-        if self._closing:
-            return
         payload = frame.get_payload_as_bytes()
+        if len(payload) > LARGE_BYTES or frame.tail_size > LARGE_BYTES:
+            self._is_parser_large = True
         try:
-            message = self._reader.read(
-                opcode, payload, fin=frame.fin, reserved=bool(frame.rsv1 or frame.rsv2 or frame.rsv3)
-            )
+            if opcode in (PING, PONG, CLOSE):
+                self._on_control_frame(opcode, payload, reserved=bool(frame.rsv1 or frame.rsv2 or frame.rsv3))
+            elif not self._closing:
+                message = self._reader.read(
+                    opcode, payload, fin=frame.fin, reserved=bool(frame.rsv1 or frame.rsv2 or frame.rsv3)
+                )
+                if message is not None:
+                    self._on_message(message)
         except WebSocketViolation as violation:
-            self._service.counters.violations += 1
-            self.close_with(violation.close_code, violation.reason)
-            return
-        if message is not None:
-            self._on_message(message)
-        if len(payload) > LARGE_FRAME_BYTES and frame.last_in_buffer and frame.tail_size == 0:
-            self._transport.set_protocol(
-                _new_parser(self, self._transport, self._service.options.options.max_message_bytes)
-            )
+            self._violate(violation.close_code, violation.reason)
+        if self._is_parser_large and frame.last_in_buffer and not frame.tail_size:
+            self._is_parser_large = False
+            self._renew_parser()
 
-    def _on_control_frame(self, opcode: int, frame: WSFrame) -> None:
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.close_with(1002, "a reserved bit is set, no extension was negotiated")
-        elif opcode == PING:
+    def _on_control_frame(self, opcode: int, payload: bytes, *, reserved: bool) -> None:
+        if reserved:
+            raise WebSocketViolation(
+                CLOSE_PROTOCOL_ERROR, "a reserved bit is set, no extension was negotiated"
+            )
+        if opcode == PING:
             # A pong may overtake what waits: it answers the transport, not the session.
             if not self._closing:
-                self._transport.write(server_frame(PONG, frame.get_payload_as_bytes()))
+                self._transport.write(server_frame(PONG, payload))
                 self._drop_if_too_much_waits(0)
         elif opcode == CLOSE:
-            code = frame.get_close_code().value or CLOSE_NO_STATUS
-            self.close_with(code)
-            self._session_lost()
-            self._transport.close()
+            code = read_close_code(payload)
+            if self._backlog and not self._closing:
+                self._backlog.append(code)
+            else:
+                self._on_close(code)
+
+    def _on_close(self, code: int) -> None:
+        """Answer the peer's CLOSE, which may be the answer to ours, and close."""
+        self.close_with(code)
+        self._transport.close()
+
+    def on_bad_frame(self, code: int, reason: str) -> None:
+        """Take note that the parser cannot go on; it has read something that is no frame a client may send."""
+        self._violate(code, reason)
+        # The parser would keep whatever else comes, and see no CLOSE in it.
+        self._transport.set_protocol(_Deaf(self))
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def _violate(self, code: int, reason: str) -> None:
+        if not self._closing:
+            self._service.counters.violations += 1
+            self.close_with(code, reason)
+
+    def on_end_of_input(self) -> None:
+        """Take note that the peer has closed its side; the transport closes as soon as all is written."""
+        self.close_with(CLOSE_NORMAL)
 
     def _on_message(self, data: bytes) -> None:
         counters = self._service.counters
@@ -183,7 +220,6 @@ class WebSocketConnection(WSListener):
         counters.bytes_received += len(data)
         turn = self._service.turn
         if self._backlog is None and not turn.is_exhausted:
-            turn.spend(1)
             self._handle(data)
             return
         if self._backlog is None:
@@ -191,43 +227,36 @@ class WebSocketConnection(WSListener):
             self._transport.pause_reading()
             turn.wait(self)
         self._backlog.append(data)
-        self._backlog_bytes += len(data)
-        if self._backlog_bytes > BACKLOG_LIMIT_BYTES:
-            self._violate(ProtocolViolation("more was sent in one go than this router keeps waiting"))
 
     def handle_next(self) -> bool:
         """Handle the first message of the backlog; return whether more wait."""
         backlog = self._backlog
-        if not backlog or self._closing:
-            self._resume()
-            return False
-        data = backlog.popleft()
-        self._backlog_bytes -= len(data)
-        self._service.turn.spend(1)
-        self._handle(data)
-        if not backlog:
-            self._resume()
-        return bool(backlog)
-
-    def _resume(self) -> None:
+        if backlog and not self._closing:
+            item = backlog.popleft()
+            if isinstance(item, bytes):
+                self._handle(item)
+            else:
+                self._on_close(item)
+        if backlog and not self._closing:
+            return True
         self._backlog = None
-        self._backlog_bytes = 0
         if not self._transport.is_closing():
             self._transport.resume_reading()
+        return False
 
     def _handle(self, data: bytes) -> None:
+        self._service.turn.spend(1 + len(data) // BYTES_A_UNIT)
         try:
-            message = self._decode(data)
+            self._session.receive(self._decode(data))
         except ProtocolViolation as violation:
-            self._violate(violation)
-            return
-        self._session.receive(message)
+            self._session.violate(violation)
+        except Exception:  # noqa: BLE001 - logged
+            # Neither refusal nor violation: a defect of ours, which must not cost anybody else anything.
+            self._service.counters.defects += 1
+            _LOG.exception("a session ends because the router failed")
+            self.close_with(CLOSE_INTERNAL_ERROR, "the router failed; its log says where")
         if self._hello_timer is not None and self._session.state is State.ESTABLISHED:
-            self._hello_timer.cancel()
-            self._hello_timer = None
-
-    def _violate(self, violation: ProtocolViolation) -> None:
-        self._session.violate(violation)
+            self._stop_hello_timer()
 
     # Writing.
 
@@ -243,7 +272,8 @@ class WebSocketConnection(WSListener):
         outbox = self.outbox
         if not outbox:
             return
-        if self._transport.is_closing():
+        if self._closing or self._transport.is_closing():
+            # Nothing may follow CLOSE.
             outbox.clear()
             return
         data = outbox[0] if len(outbox) == 1 else b"".join(outbox)
@@ -264,7 +294,6 @@ class WebSocketConnection(WSListener):
         counters.slow_receivers += 1
         counters.frames_dropped += len(self.outbox)
         self.outbox.clear()
-        self._session_lost()
         self.close_with(
             CLOSE_POLICY_VIOLATION, "more waits for this connection than it may hold: read faster"
         )
@@ -273,16 +302,18 @@ class WebSocketConnection(WSListener):
     # The end.
 
     def close_with(self, code: int, reason: str = "") -> None:
-        """Flush, send CLOSE, and drop the connection if the peer does not close it in time."""
+        """End the session, flush, send CLOSE, and drop the connection if the peer does not close it in time."""
+        self.flush()
         if self._closing:
             return
-        self.flush()
         self._closing = True
+        self._stop_hello_timer()
+        self._close_timer = self._service.loop.call_later(
+            self._service.options.options.close_timeout_s, self._transport.abort
+        )
         if not self._transport.is_closing():
             self._transport.write(close_frame(code, reason))
-            self._close_timer = self._service.loop.call_later(
-                self._service.options.options.close_timeout_s, self._transport.abort
-            )
+        self._session.lost()
 
     def shut_down(self) -> None:
         """End the session because the router stops; the connection ends with it."""
@@ -300,16 +331,16 @@ class WebSocketConnection(WSListener):
         if not self._closing:
             self._transport.write(server_frame(PING, b""))
 
-    def on_ws_disconnected(self, _parser: WSTransport) -> None:
+    def on_ws_disconnected(self, _parser: WSTransport | None) -> None:
         """Take note that the socket is gone."""
-        for timer in (self._close_timer, self._hello_timer):
-            if timer is not None:
-                timer.cancel()
-        self._hello_timer = self._close_timer = None
         self._closing = True
+        self._stop_hello_timer()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
         self.outbox.clear()
-        self._session_lost()
         self._service.forget(self)
+        self._session.lost()
 
     def pause_writing(self) -> None:
         """Nothing to do: the outbox's limit decides when a receiver is too slow."""
@@ -317,31 +348,57 @@ class WebSocketConnection(WSListener):
     def resume_writing(self) -> None:
         """Nothing to do, as above."""
 
-    def _session_lost(self) -> None:
-        self._session.lost()
-
     def _await_hello(self) -> None:
         self._hello_timer = self._service.loop.call_later(
             self._service.options.hello.hello_timeout_s, self._on_hello_timeout
         )
 
+    def _stop_hello_timer(self) -> None:
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+            self._hello_timer = None
+
     def _on_hello_timeout(self) -> None:
         self._hello_timer = None
         self._service.counters.hello_timeouts += 1
-        self._violate(
+        self._session.violate(
             ProtocolViolation(f"no HELLO within {self._service.options.hello.hello_timeout_s:g} seconds")
         )
 
 
-class _Silence:
-    """A logger that says nothing: picows would otherwise make one for each connection."""
+class _Parser(WSProtocol):  # type: ignore[misc]  # a Cython class
+    """picows' protocol; reads in bounded pieces and tells when the peer has closed its side."""
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        buffer: memoryview = super().get_buffer(size_hint)
+        return buffer[:READ_BYTES]
+
+    def eof_received(self) -> bool:
+        self.listener.on_end_of_input()
+        return False
+
+
+class _Deaf(asyncio.Protocol):
+    """Reads and forgets until the connection is gone."""
+
+    def __init__(self, connection: WebSocketConnection) -> None:
+        self._connection = connection
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._connection.on_ws_disconnected(None)
+
+
+class _ParserLog:
+    """What picows logs to: it would otherwise make a logger for each connection. Peers' mistakes are counted by us."""
+
+    exception = staticmethod(_LOG.exception)
 
     def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - the name in `logging`
         return False
 
     def debug(self, *_: object) -> None: ...
 
-    info = warning = error = exception = log = debug
+    info = warning = error = log = debug
 
 
 class _ParserSocket:
@@ -357,7 +414,7 @@ class _ParserSocket:
 
 
 class _ParserTransport:
-    """The transport picows is given: it swallows the handshake and passes on CLOSE frames of the parser's own."""
+    """The transport picows is given: it swallows the handshake and passes on the CLOSE that answers a bad frame."""
 
     __slots__ = ("_connection", "_in_handshake", "_transport")
 
@@ -379,9 +436,11 @@ class _ParserTransport:
         return 0
 
     def write(self, data: bytes) -> None:
+        # Past the handshake picows writes nothing but CLOSE: two bytes of frame, two of code, the reason.
         if not self._in_handshake:
-            code = int.from_bytes(data[2:4], "big") if len(data) >= 4 else CLOSE_NO_STATUS
-            self._connection.close_with(code, bytes(data[4:]).decode(errors="replace"))
+            self._connection.on_bad_frame(
+                int.from_bytes(data[2:4], "big"), bytes(data[4:]).decode(errors="replace")
+            )
 
     def close(self) -> None:
         """Leave closing to the connection, whose timer is shorter than the parser's."""
@@ -390,19 +449,21 @@ class _ParserTransport:
         self._transport.abort()
 
 
-_SILENCE = _Silence()
+_PARSER_LOG = _ParserLog()
 _SOCKET = _ParserSocket()
 
 
-def _new_parser(connection: WebSocketConnection, transport: asyncio.Transport, max_frame_bytes: int) -> Any:
+def _new_parser(
+    connection: WebSocketConnection, transport: asyncio.Transport, max_frame_bytes: int, buffer_bytes: int
+) -> Any:
     """Return a picows protocol that is past its handshake and hands frames to `connection`."""
     parser_transport = _ParserTransport(connection, transport)
-    parser = WSProtocol(
+    parser = _Parser(
         None,  # host and port: those of a client
         None,  # path: likewise
         False,  # noqa: FBT003 - the server's side; the parameters are positional only
         lambda _request: connection,
-        _SILENCE,
+        _PARSER_LOG,
         True,  # noqa: FBT003 - disconnect when a listener raises, which is a defect of ours
         None,  # no handshake timeout
         False,  # noqa: FBT003 - no pings of its own: one task a connection
@@ -412,7 +473,7 @@ def _new_parser(connection: WebSocketConnection, transport: asyncio.Transport, m
         False,  # noqa: FBT003 - no pongs of its own: they would escape the outbox's limit
         max_frame_bytes,
         None,
-        READ_BUFFER_BYTES,
+        buffer_bytes,
     )
     parser.connection_made(parser_transport)
     _feed(parser, _UPGRADE)
@@ -421,10 +482,7 @@ def _new_parser(connection: WebSocketConnection, transport: asyncio.Transport, m
 
 
 def _feed(parser: Any, data: bytes) -> None:
-    position = 0
-    while position < len(data):
-        buffer = parser.get_buffer(-1)
-        length = min(len(buffer), len(data) - position)
-        buffer[:length] = data[position : position + length]
-        parser.buffer_updated(length)
-        position += length
+    """Let `parser`, whose buffer is large enough, read `data` in one piece."""
+    if data:
+        WSProtocol.get_buffer(parser, -1)[: len(data)] = data
+        parser.buffer_updated(len(data))

@@ -1,6 +1,7 @@
 """A WebSocket endpoint: who may connect, and all its connections."""
 
 import asyncio
+import base64
 import socket
 from typing import Protocol
 
@@ -21,7 +22,7 @@ SUBPROTOCOL_PREFIX = "wamp.2."
 SEND_BUFFER_BYTES = 256 * 1024
 """What the kernel may hold for a receiver beside its outbox; left to itself, loopback takes 3.8 MiB."""
 
-_KEY_LENGTH = 24
+_KEY_BYTES = 16
 
 
 class Handshake(Struct, frozen=True):
@@ -119,7 +120,6 @@ class WebSocketService:
         connection = WebSocketConnection(self, transport, codec, wire_format)
         self._connections.add(connection)
         self.counters.connections += 1
-        self.counters.connections_opened += 1
         self._ping_regularly()
         connection.start(early)
 
@@ -158,7 +158,7 @@ class WebSocketService:
             raise HandshakeRefused(
                 426, "only WebSocket version 13 is spoken", {"Sec-WebSocket-Version": "13"}
             )
-        if len(headers.get("sec-websocket-key", "")) != _KEY_LENGTH:
+        if not _is_key(headers.get("sec-websocket-key", "")):
             raise HandshakeRefused(400, "Sec-WebSocket-Key must be the base64 of 16 bytes")
         allowed = self._origins.allows(
             headers.get("origin"),
@@ -203,6 +203,14 @@ class WebSocketService:
         self._silent = set()
         if self._connections:
             self._ping_regularly()
+
+
+def _is_key(text: str) -> bool:
+    """Return whether `text` is a `Sec-WebSocket-Key`: 16 bytes in base64 (section 4.2.1)."""
+    try:
+        return len(base64.b64decode(text, validate=True)) == _KEY_BYTES
+    except ValueError:
+        return False
 
 
 def _bound_send_buffer(transport: asyncio.Transport) -> None:

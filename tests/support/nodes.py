@@ -1,0 +1,167 @@
+"""Real routers for tests: in this process, or as `heliograph start` runs them."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from heliograph.config import check
+from heliograph.node import Node
+from tests.support.websocket import Address, request
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+
+ALLOW_ALL = {"call": True, "register": True, "publish": True, "subscribe": True}
+OPEN_REALM = {
+    "name": "realm1",
+    "roles": [{"name": "anonymous", "permissions": [{"uri": "", "match": "prefix", "allow": ALLOW_ALL}]}],
+}
+USUAL_PATHS: dict[str, Any] = {
+    "ws": {"type": "websocket"},
+    "notify": {"type": "publisher", "realm": "realm1", "role": "anonymous"},
+    "call": {"type": "caller", "realm": "realm1", "role": "anonymous"},
+    "metrics": {"type": "metrics"},
+}
+
+
+def web_transport(paths: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    """Return a transport on a free port of loopback."""
+    return {
+        "type": "web",
+        "endpoint": {"type": "tcp", "port": 0, "interface": "127.0.0.1"},
+        "paths": paths or USUAL_PATHS,
+        "options": options,
+    }
+
+
+def node_config(*transports: dict[str, Any], realm: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a configuration with one router."""
+    worker = {
+        "type": "router",
+        "realms": [realm or OPEN_REALM],
+        "transports": list(transports) or [web_transport()],
+    }
+    return {"version": 2, "workers": [worker]}
+
+
+class RunningNode:
+    """A node in this process."""
+
+    def __init__(self, node: Node, addresses: list[str]) -> None:
+        self.node = node
+        self.names = addresses
+        self.addresses: list[Address] = [
+            (host, int(port)) for host, _, port in (name.rpartition(":") for name in addresses) if host
+        ]
+
+    @property
+    def address(self) -> Address:
+        return self.addresses[0]
+
+    @property
+    def router(self) -> Any:
+        return self.node._routers[0][1]
+
+    @property
+    def turn(self) -> Any:
+        return self.node._turn
+
+    def counter(self, name: str) -> int:
+        """Return a transport's or the router's counter, added up over all of its transports."""
+        values = [metric.value for metric in self.node.metrics() if metric.name == name]
+        assert values, f"no metric {name}"
+        return int(sum(values))
+
+
+@contextlib.asynccontextmanager
+async def running_node(
+    config: dict[str, Any] | None = None, *, directory: Path = Path("/nonexistent")
+) -> AsyncIterator[RunningNode]:
+    """A node in this process until the block ends."""
+    checked = check(config or node_config(), node_directory=directory)
+    assert checked.options is not None, checked.problems
+    node = Node(checked.options, node_directory=directory)
+    addresses = await node.start()
+    try:
+        yield RunningNode(node, addresses)
+    finally:
+        await asyncio.wait_for(node.stop(), STOP_TIMEOUT_S)
+
+
+class RouterProcess:
+    """A router as people run it."""
+
+    def __init__(self, process: "subprocess.Popen[str]", errors: Path, ready_line: str) -> None:
+        self.process = process
+        self.errors = errors
+        self.ready_line = ready_line
+        self.addresses: list[Address] = []
+        for url in ready_line.split()[2:]:
+            host, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
+            self.addresses.append((host, int(port)))
+
+    @property
+    def address(self) -> Address:
+        return self.addresses[0]
+
+    @property
+    def resident_bytes(self) -> int:
+        with open(f"/proc/{self.process.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * 4096
+
+    async def metrics(self) -> dict[str, float]:
+        """Return the metrics by name, those of several transports added up."""
+        response = await request(self.address, "GET", "/metrics")
+        assert response.status == 200, response
+        values: dict[str, float] = {}
+        for line in response.body.decode().splitlines():
+            if not line.startswith("#"):
+                name, _, value = line.partition(" ")
+                name = name.partition("{")[0].removeprefix("heliograph_")
+                values[name] = values.get(name, 0) + float(value.rpartition(" ")[2])
+        return values
+
+    def terminate(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_TIMEOUT_S)
+
+
+@contextlib.contextmanager
+def router_process(directory: Path, config: dict[str, Any] | None = None) -> Iterator[RouterProcess]:
+    """A router in a process of its own; it must have ended well and complained about nothing."""
+    (directory / "config.json").write_text(json.dumps(config or node_config()))
+    errors = directory / "stderr.txt"
+    with errors.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "heliograph", "start", "--cbdir", str(directory)],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
+    watchdog.start()
+    try:
+        assert process.stdout is not None
+        ready_line = process.stdout.readline()
+        watchdog.cancel()
+        assert ready_line.startswith("Heliograph ready: "), errors.read_text()
+        router = RouterProcess(process, errors, ready_line)
+        yield router
+        if process.poll() is None:
+            assert router.terminate() == 0, errors.read_text()
+        assert "Traceback" not in errors.read_text(), errors.read_text()
+    finally:
+        watchdog.cancel()
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -137,12 +137,14 @@ class ScriptedRouter:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ids = 0
         self._uris: dict[str, int] = {}
+        self.host = "127.0.0.1"
         self.tls: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
-        return f"{'ws' if self.tls is None else 'wss'}://127.0.0.1:{self.port}/ws"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'ws' if self.tls is None else 'wss'}://{host}:{self.port}/ws"
 
     @property
     def peer(self) -> Peer:
@@ -177,7 +179,7 @@ class ScriptedRouter:
             await self._changed.wait_for(lambda: bool(condition()))
 
     async def start(self) -> None:
-        self._server = await ws_create_server(self._accept, "127.0.0.1", self.port, ssl=self.tls)
+        self._server = await ws_create_server(self._accept, self.host, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -337,6 +337,24 @@ async def test_callbacks_may_be_coroutine_functions_be_taken_back_and_fail(
     ]
 
 
+async def test_coroutines_that_are_told_of_the_end_may_finish(router: ScriptedRouter) -> None:
+    told: list[str] = []
+
+    async def on_leave(error: HeliographError) -> None:
+        await asyncio.sleep(0)
+        told.append(str(error))
+
+    async with connect(router.url) as session:
+        session.on_leave(on_leave)
+    assert told == ["the session was closed"]
+
+
+async def test_a_coroutine_that_never_finishes_does_not_hold_up_the_end(router: ScriptedRouter) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        async with connect(router.url, options=ClientOptions(close_timeout_s=0.1)) as session:
+            session.on_leave(lambda _: asyncio.Event().wait())
+
+
 async def test_a_router_that_vanished_is_noticed_by_its_silence(router: ScriptedRouter) -> None:
     """Its machine is off: no FIN, no RST, and nothing that was sent is acknowledged."""
     async with connect(

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import socket
 from typing import Any
 
 import pytest
@@ -22,6 +23,17 @@ from heliograph.client import (
 from heliograph.wamp import messages as m
 from heliograph.wamp.payload import PlainPayload
 from tests.client.scripted_router import TIMEOUT_S, Peer, ScriptedRouter, eventually, obedient, refusing
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+HAS_IPV6 = _has_ipv6()
 
 
 def silent_about(*kinds: type[m.Message]) -> Any:
@@ -106,6 +118,29 @@ async def test_the_router_chooses_among_the_serializers_that_are_offered(router:
         assert await session.call("a.b", 1) == 1
     assert router.upgrades[0].headers["sec-websocket-protocol"] == "wamp.2.json, wamp.2.msgpack"
     assert router.peer.serializer.name == "msgpack"
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
+async def test_a_router_may_have_an_ipv6_address(router: ScriptedRouter) -> None:
+    await router.stop()
+    router.host, router.port = "::1", 0
+    await router.start()
+    async with connect(router.url) as session:
+        assert await session.call("a.b", 1) == 1
+    assert router.upgrades[0].headers["host"] == f"[::1]:{router.port}"
+
+
+async def test_the_next_address_of_a_host_is_tried(router: ScriptedRouter) -> None:
+    """`localhost` is ::1 first where there is IPv6, and the router listens on 127.0.0.1."""
+    async with connect(router.url.replace("127.0.0.1", "localhost")) as session:
+        assert await session.call("a.b", 1) == 1
+
+
+async def test_more_headers_go_with_the_handshake(router: ScriptedRouter) -> None:
+    async with connect(router.url, headers={"Cookie": "sid=1", "Origin": "http://example.org"}):
+        pass
+    headers = router.upgrades[0].headers
+    assert (headers["cookie"], headers["origin"]) == ("sid=1", "http://example.org")
 
 
 async def test_leaving_says_goodbye_and_closes(router: ScriptedRouter) -> None:

@@ -90,6 +90,7 @@ class Connection:
         self._outcome: asyncio.Future[None] | None = None
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._callbacks: set[asyncio.Task[None]] = set()
         self._supervisor: asyncio.Task[None] | None = None
         self._is_closing = False
         self._last_failure = ""
@@ -122,6 +123,8 @@ class Connection:
         self._is_closing = True
         try:
             await self._leave()
+            if self._callbacks:  # those of `on_leave`, just now
+                await asyncio.wait(self._callbacks, timeout=self.options.close_timeout_s)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -289,7 +292,9 @@ class Connection:
             logger.exception("a callback of the session failed")
             return
         if inspect.isawaitable(result):
-            self.spawn(self._finish(result))
+            task = self.spawn(self._finish(result))
+            self._callbacks.add(task)
+            task.add_done_callback(self._callbacks.discard)
 
     async def _finish(self, result: Awaitable[object]) -> None:
         try:

@@ -10,9 +10,11 @@ from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
 from heliograph.wamp.payload import EMPTY, Payload, PlainPayload
 from heliograph.wire.serializers.shapes import HEAD_LENGTH, WIRE_TYPES, bears_payload, head, with_payload
+from heliograph.wire.serializers.undefined import without_undefined
 
 _ARRAY = 0x80
 _EMPTY_ARRAY = b"\x80"
+_UNDEFINED_BYTE = b"\xf7"
 _MAX_DEPTH = 400
 
 _TAGS_WITH_A_DECODER = (
@@ -59,7 +61,7 @@ def _read(data: bytes) -> Any:
     value = cbor2.CBORDecoder(source, **_SAFELY).decode()
     if source.tell() != len(data):
         raise ValueError("something follows the end")
-    return value
+    return without_undefined(value, cbor2.undefined) if _UNDEFINED_BYTE in data else value
 
 
 class CborSerializer:

@@ -9,9 +9,19 @@ import msgspec
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
 from heliograph.wire.serializers.shapes import WIRE_TYPE, RawPayloadReader, bears_payload, head
+from heliograph.wire.serializers.undefined import without_undefined
 
 _FIXARRAY = 0x90
 _EMPTY_ARRAY = b"\x90"
+
+
+# How msgpackr and msgpack5, the serializers of Wampy and AutobahnJS, write `undefined`: an extension of type 0.
+_UNDEFINED_BYTES = b"\xd4\x00\x00"
+_UNDEFINED = object()
+
+
+def _undefined_or_refuse(code: int, data: memoryview) -> object:
+    return _UNDEFINED if code == 0 and bytes(data) == b"\0" else _refuse_extension(code, data)
 
 
 def _refuse_extension(code: int, _data: memoryview) -> NoReturn:
@@ -44,6 +54,7 @@ class MsgpackSerializer:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(WIRE_TYPE, ext_hook=_refuse_extension)
         self._value_decoder = msgspec.msgpack.Decoder(ext_hook=_refuse_extension)
+        self._reader_of_undefined = msgspec.msgpack.Decoder(ext_hook=_undefined_or_refuse)
         self._reader = RawPayloadReader(
             self,
             list_openers=bytes([*range(0x90, 0xA0), 0xDC, 0xDD]),
@@ -69,6 +80,9 @@ class MsgpackSerializer:
     def decode(self, data: bytes) -> Message:
         """Return the message in `data`."""
         try:
+            if _UNDEFINED_BYTES in data:
+                read = self._reader_of_undefined.decode(data)
+                data = self._encoder.encode(without_undefined(read, _UNDEFINED))
             decoded = self._decoder.decode(data)
             message = self._reader.message(decoded)
             if bears_payload(message):

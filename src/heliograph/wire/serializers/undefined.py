@@ -1,0 +1,20 @@
+"""JavaScript's `undefined`, which its libraries write into MessagePack and CBOR.
+
+An optional argument that nobody gave arrives so, as in `{match: undefined}`. What is done with it is what JSON does,
+where the same clients send the same objects: an entry of a dictionary is left out, an element of a list is null.
+"""
+
+from typing import Any
+
+
+def without_undefined(value: Any, undefined: object) -> Any:
+    """Return `value` with `undefined` left out of dictionaries and null in place of it elsewhere."""
+    if value is undefined:
+        return None
+    if isinstance(value, dict):
+        return {
+            key: without_undefined(item, undefined) for key, item in value.items() if item is not undefined
+        }
+    if isinstance(value, list | tuple):
+        return [without_undefined(item, undefined) for item in value]
+    return value

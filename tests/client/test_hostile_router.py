@@ -79,6 +79,19 @@ async def test_a_hostile_router_is_left_with_the_right_code_and_joined_again(
     assert ("Abort" in hostile.names()) == is_aborted
 
 
+async def test_a_router_that_does_not_close_is_cut_off(router: ScriptedRouter) -> None:
+    router.answers_close = False
+    rejoined = asyncio.Event()
+    options = ClientOptions(close_timeout_s=0.05)
+    async with connect(router.url, options=options, random=lambda: 0.0) as session:
+        session.on_join(rejoined.set)
+        hostile = router.peer
+        hostile.send_bytes(b"{nonsense")
+        await eventually(rejoined.wait())
+        assert hostile.close_code == 1002
+        assert hostile.is_closed.is_set()
+
+
 async def test_a_fragmented_message_is_put_together(router: ScriptedRouter) -> None:
     heard: asyncio.Queue[object] = asyncio.Queue()
     async with connect(router.url) as session:

@@ -457,6 +457,16 @@ def test_a_subscription_that_nobody_waits_for_any_more_is_given_back(
     assert rejoin(joined, wire) == []
 
 
+def test_an_abandoned_subscription_is_forgotten_with_its_connection(
+    joined: ClientProtocol, wire: Recorder
+) -> None:
+    sink = Sink()
+    joined.subscribe("a.b", "exact", sink.put, Future())
+    joined.unsubscribe("a.b", "exact", sink.put)
+    assert rejoin(joined, wire) == []
+    assert joined._subscriptions == {}
+
+
 def test_who_subscribes_while_an_abandoned_subscription_is_under_way_takes_it_over(
     joined: ClientProtocol, wire: Recorder
 ) -> None:

@@ -5,6 +5,7 @@ import decimal
 import os
 import pickle
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -224,6 +225,31 @@ def test_an_event_is_never_sent_twice_when_the_server_dies_on_a_kept_connection(
         publisher.publish("a.b", 2)
     assert caught.value.may_have_arrived
     assert [body["args"] for body in server.bodies] == [[1], [2]]
+
+
+def test_a_kept_connection_that_is_reset_in_the_middle_of_a_request_did_not_publish_it() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.2)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        connection.recv(65536)
+        connection.sendall(http("200 OK", b'{"id": 1}'))
+        connection.recv(1000)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with Publisher(f"http://127.0.0.1:{listener.getsockname()[1]}/notify") as publisher:
+        assert publisher.publish("a.b") == 1
+        with pytest.raises(PublishError, match="was not published") as caught:
+            publisher.publish("a.b", "x" * 50_000_000)
+    assert not caught.value.may_have_arrived
+    thread.join(10)
+    with pytest.raises(TimeoutError):  # nor was it tried again
+        listener.accept()
+    listener.close()
 
 
 def test_an_answer_that_does_not_come_is_given_up_in_time_and_its_connection_with_it(

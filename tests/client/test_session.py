@@ -18,6 +18,7 @@ from heliograph.client import (
     JoinRefused,
     RequestTimeout,
     Result,
+    Session,
     connect,
 )
 from heliograph.wamp import messages as m
@@ -458,6 +459,7 @@ async def test_a_call_that_takes_too_long_is_a_timeout_and_its_late_result_is_ig
     async with connect(router.url) as session:
         with pytest.raises(RequestTimeout, match=r"calling a\.b: no answer within 0\.02 s"):
             await session.call_procedure("a.b", timeout_s=0.02)
+        assert session._protocol._pending == {}  # nothing is kept for an answer that may never come
         router.peer.send(m.Result(1, m.ResultDetails()))
         router.script = obedient
         assert await session.call("a.b", 5) == 5
@@ -498,10 +500,18 @@ async def test_a_result_that_cannot_be_read_is_an_error_of_the_call(router: Scri
             await session.call("a.b")
 
 
+def unsent(session: Session) -> int:
+    """Return how many bytes wait in this process."""
+    link = session._connection._link
+    assert link is not None
+    assert link._transport is not None
+    return link._transport.underlying_transport.get_write_buffer_size()
+
+
 async def test_publishing_waits_while_too_much_is_unsent(router: ScriptedRouter) -> None:
     """A router that does not read: publishing blocks instead of filling memory, and goes on when it reads."""
-    body = "x" * 100_000
-    async with connect(router.url, options=ClientOptions(write_high_water_bytes=200_000)) as session:
+    body, high_water = "x" * 100_000, 3_000_000
+    async with connect(router.url, options=ClientOptions(write_high_water_bytes=high_water)) as session:
         server_side = router.peer.transport
         assert server_side is not None
         server_side.underlying_transport.pause_reading()
@@ -521,6 +531,7 @@ async def test_publishing_waits_while_too_much_is_unsent(router: ScriptedRouter)
                 await asyncio.sleep(0.05)
         assert not task.done()
         stuck_at = done
+        assert high_water <= unsent(session) <= high_water + 2 * len(body)
         server_side.underlying_transport.resume_reading()
         await router.until(lambda: len(router.peer.received) > stuck_at + 10)
         task.cancel()

@@ -236,18 +236,9 @@ class Connection:
         return self._serializers[0] if self._link is None else self._link.serializer
 
     async def writable(self) -> None:
-        """Wait until there is room to write.
-
-        Raises:
-            ConnectionLost: there is no session now.
-        """
-        link = self._link
-        if self.protocol.state is not State.JOINED or link is None:
-            raise ConnectionLost("there is no session now")
-        if not link.is_writable:
-            await link.writable()
-            if self.protocol.state is not State.JOINED or self._link is not link:
-                raise ConnectionLost("the connection was lost before the message was sent")
+        """Wait until there is room to write, or no session."""
+        while self.protocol.state is State.JOINED and self._link is not None and not self._link.is_writable:
+            await self._link.writable()
 
     # What the protocol tells
 

@@ -244,11 +244,9 @@ class Session:
     ) -> Any:
         """Return the answer; whoever stops waiting, by timeout or cancellation, is forgotten."""
         try:
-            async with asyncio.timeout(timeout_s) as timeout:
+            async with asyncio.timeout(timeout_s):
                 return await answer
         except TimeoutError:
-            if not timeout.expired():
-                raise
             raise RequestTimeout(f"{what}: no answer within {timeout_s:g} s") from None
         finally:
             if request is not None:

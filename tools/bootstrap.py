@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import frontend
@@ -39,9 +40,9 @@ class BootstrapError(Exception):
 def main(arguments: list[str]) -> int:
     """Prepare what the named goal needs; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    goals: dict[str, Callable[[], None]] = {
-        "run": lambda: prepare("monitor"),
-        "dev": lambda: prepare("dev"),
+    goals: dict[str, Callable[[], object]] = {
+        "run": partial(prepare, "monitor"),
+        "dev": partial(prepare, "dev"),
         "test": prepare_tests,
         "constraints": refresh_constraints,
     }
@@ -57,8 +58,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def prepare(extra: str) -> None:
-    """Environment, Python packages of one extra, dashboard."""
+def prepare(extra: str) -> Path:
+    """Environment, Python packages of one extra, dashboard; returns the directory of the Node that built it."""
     ensure_environment()
     node = frontend.find_system_node()
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -69,11 +70,12 @@ def prepare(extra: str) -> None:
         dashboard = pool.submit(ensure_dashboard, node)
         packages.result()
         dashboard.result()
+    return node
 
 
 def prepare_tests() -> None:
-    """What `prepare` does for developers, and a browser."""
-    prepare("dev")
+    """What `prepare` does for developers, the JavaScript clients the router is tested with, and a browser."""
+    ensure_npm_packages("tests/interop", prepare("dev"))
     ensure_browser()
 
 
@@ -100,14 +102,22 @@ def ensure_packages(extra: str, *, with_node: bool) -> None:
     _stamp(f"packages-{extra}", fingerprint)
 
 
+def ensure_npm_packages(folder: str, node: Path) -> None:
+    """The npm packages that the folder's lock file pins."""
+    directory = ROOT / folder
+    locked = [directory / name for name in ("package.json", "package-lock.json")]
+    fingerprint = _fingerprint(locked, str(node))
+    stamp = f"npm-{directory.name}"
+    if _is_stamped(stamp, fingerprint) and (directory / "node_modules").is_dir():
+        return
+    with _step(f"npm packages ({folder})"):
+        frontend.install_packages(directory, node)
+    _stamp(stamp, fingerprint)
+
+
 def ensure_dashboard(node: Path) -> None:
     """npm packages and the built dashboard, for the sources as they are now."""
-    locked = [ROOT / "frontend" / name for name in ("package.json", "package-lock.json")]
-    packages = _fingerprint(locked, str(node))
-    if not _is_stamped("npm", packages) or not (ROOT / "frontend" / "node_modules").is_dir():
-        with _step("npm packages"):
-            frontend.install_packages(ROOT, node)
-        _stamp("npm", packages)
+    ensure_npm_packages("frontend", node)
     sources = _fingerprint(frontend.sources(ROOT))
     if not _is_stamped("dashboard", sources) or not frontend.is_built(ROOT):
         with _step("dashboard"):

@@ -30,5 +30,5 @@ class DashboardBuildHook(BuildHookInterface[BuilderConfig]):
                 f"The dashboard is not built, and building it needs Node {oldest} or newer with npm on PATH. "
                 "Install Node, or run `make install` first: it fetches one and builds the dashboard."
             )
-        frontend.install_packages(root, node)
+        frontend.install_packages(root / "frontend", node)
         frontend.build(root, node)

@@ -57,14 +57,14 @@ def link_node_from_pypi(environment: Path) -> Path:
     return binaries
 
 
-def install_packages(root: Path, node: Path) -> None:
-    """Install the npm packages that the lock file pins. Raises FrontendError with npm's own words."""
-    _npm(root, node, "ci", "--no-audit", "--no-fund", "--loglevel=error")
+def install_packages(directory: Path, node: Path) -> None:
+    """Install the npm packages that a directory's lock file pins. Raises FrontendError with npm's own words."""
+    _npm(directory, node, "ci", "--no-audit", "--no-fund", "--loglevel=error")
 
 
 def build(root: Path, node: Path) -> None:
     """Build the dashboard into the package. Raises FrontendError when npm fails or a file is missing."""
-    _npm(root, node, "run", "build", "--silent")
+    _npm(root / "frontend", node, "run", "build", "--silent")
     if not is_built(root):
         wanted = ", ".join(_BUILT_FILES)
         raise FrontendError(f"The front-end build ended well but did not leave {wanted} in {_DASHBOARD}.")
@@ -75,11 +75,11 @@ def _version(node: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", answer))
 
 
-def _npm(root: Path, node: Path, *arguments: str) -> None:
+def _npm(directory: Path, node: Path, *arguments: str) -> None:
     environment = os.environ | {"PATH": f"{node}{os.pathsep}{os.environ.get('PATH', '')}"}
     done = subprocess.run(
         [str(node / "npm"), *arguments],
-        cwd=root / "frontend",
+        cwd=directory,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -88,4 +88,4 @@ def _npm(root: Path, node: Path, *arguments: str) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise FrontendError(f"`npm {' '.join(arguments)}` failed in frontend/:\n{done.stdout}")
+        raise FrontendError(f"`npm {' '.join(arguments)}` failed in {directory}:\n{done.stdout}")

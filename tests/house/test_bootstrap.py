@@ -52,10 +52,10 @@ def npm_calls(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     calls: list[str] = []
     built = tmp_path / "src/heliograph/monitor/static/heliograph_monitor/dashboard"
 
-    def npm(root: Path, node: Path, *arguments: str) -> None:
+    def npm(directory: Path, node: Path, *arguments: str) -> None:
         calls.append(arguments[0])
         if arguments[0] == "ci":
-            (root / "frontend" / "node_modules").mkdir(exist_ok=True)
+            (directory / "node_modules").mkdir(exist_ok=True)
         else:
             built.mkdir(parents=True, exist_ok=True)
             (built / "dashboard.js").touch()
@@ -148,6 +148,23 @@ def test_a_changed_lock_file_installs_npm_packages_again(
     bootstrap.ensure_dashboard(tmp_path)
 
     assert npm_calls == ["ci", "run", "ci", "run"]
+
+
+def test_clients_for_the_tests_are_installed_once_and_again_when_their_lock_file_changes(
+    bootstrap: ModuleType, npm_calls: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "tests" / "interop"
+    folder.mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        (folder / name).write_text("{}")
+
+    bootstrap.ensure_npm_packages("tests/interop", tmp_path)
+    bootstrap.ensure_npm_packages("tests/interop", tmp_path)
+    assert npm_calls == ["ci"]
+
+    (folder / "package-lock.json").write_text('{"changed": true}')
+    bootstrap.ensure_npm_packages("tests/interop", tmp_path)
+    assert npm_calls == ["ci", "ci"]
 
 
 def test_a_dashboard_that_was_deleted_is_built_again(

@@ -1,0 +1,72 @@
+"""Heliograph's own client, beside the foreign ones.
+
+Arguments: URL, realm, serializer, topic, procedures' prefix.
+"""
+
+import asyncio
+import sys
+
+import lines
+
+from heliograph.client import ApplicationError, Result, connect
+
+URL, REALM, SERIALIZER, TOPIC, PREFIX = sys.argv[1:]
+
+
+def echo(*args, **kwargs):
+    return Result(list(args), kwargs)
+
+
+def refuse(*args, **kwargs):
+    uri, error_args, error_kwargs = lines.REFUSAL
+    raise ApplicationError(uri, *error_args, **error_kwargs)
+
+
+PROCEDURES = {"echo": echo, "refuse": refuse}
+
+
+async def perform(session, standing, command):
+    uri = command["uri"]
+    match command["do"]:
+        case "publish":
+            return await session.publish_event(uri, command["args"], command["kwargs"], acknowledge=True)
+        case "call":
+            result = await session.call_procedure(uri, command["args"], command["kwargs"])
+            return {"args": list(result.args), "kwargs": result.kwargs}
+        case "subscribe":
+            standing[uri] = (await session.subscribe(report, uri)).unsubscribe
+        case "register":
+            standing[uri] = (await session.register(PROCEDURES[command["procedure"]], uri)).unregister
+        case "undo":
+            await standing.pop(uri)()
+    return None
+
+
+def report(event):
+    lines.say_event(event.topic, event.args, event.kwargs)
+
+
+async def main():
+    commands = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    standing = {}
+    async with connect(URL, realm=REALM, serializers=[SERIALIZER]) as session:
+        session.on_leave(lambda *_: lines.say(left=True))
+        await session.subscribe(report, TOPIC)
+        for name, procedure in PROCEDURES.items():
+            await session.register(procedure, f"{PREFIX}.{name}")
+        lines.say(ready=f"wamp.2.{SERIALIZER}")
+        lines.listen(lambda command: loop.call_soon_threadsafe(commands.put_nowait, command))
+        while (command := await commands.get()) is not None:
+            try:
+                result = await perform(session, standing, command)
+            except ApplicationError as error:
+                lines.say(
+                    answer=command["id"],
+                    error={"uri": error.uri, "args": error.args_, "kwargs": error.kwargs_},
+                )
+            else:
+                lines.say(answer=command["id"], result=result)
+
+
+asyncio.run(main())

@@ -57,6 +57,7 @@ class Peer(WSListener):
         self.serializer = chosen
         self.transport: WSTransport | None = None
         self.received: list[Message] = []
+        self.pings = 0
         self.close_code: int | None = None
         self.is_closed = asyncio.Event()
 
@@ -70,6 +71,11 @@ class Peer(WSListener):
             if self.router.answers_close:
                 transport.send_close(frame.get_close_code())
                 transport.disconnect()
+            return
+        if frame.msg_type == WSMsgType.PING:
+            self.pings += 1
+            transport.send_pong(frame.get_payload_as_bytes())
+            self.router.note()
             return
         message = self.serializer.decode(frame.get_payload_as_bytes())
         self.received.append(message)
@@ -179,7 +185,9 @@ class ScriptedRouter:
             await self._changed.wait_for(lambda: bool(condition()))
 
     async def start(self) -> None:
-        self._server = await ws_create_server(self._accept, self.host, self.port, ssl=self.tls)
+        self._server = await ws_create_server(
+            self._accept, self.host, self.port, ssl=self.tls, enable_auto_pong=False
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -34,8 +35,8 @@ async def listen(
     loop = asyncio.get_running_loop()
     try:
         if isinstance(endpoint, UnixEndpoint):
-            path = node_directory / endpoint.path
-            _remove_stale_socket(path)
+            path = (node_directory / endpoint.path).absolute()
+            _make_way(path)
             return await loop.create_unix_server(connection, str(path), backlog=endpoint.backlog)
         return await loop.create_server(
             connection,
@@ -78,16 +79,20 @@ def _tcp_socket(endpoint: TcpEndpoint) -> socket.socket:
     return listening
 
 
-def _remove_stale_socket(path: Path) -> None:
-    """Remove the socket a crashed process left behind; one that somebody answers at stays, and binding fails."""
+def _make_way(path: Path) -> None:
+    """Remove the socket a crashed process left behind; raises `OSError` when something else is there.
+
+    The event loop would remove any socket, also one that another process listens on.
+    """
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.stat(path).st_mode):
-            return
+            raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink()
+            probe.settimeout(0)
+            answer = probe.connect_ex(str(path))
+        if answer != errno.ECONNREFUSED:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        path.unlink()
 
 
 def _name(endpoint: TcpEndpoint | UnixEndpoint) -> str:

@@ -542,9 +542,9 @@ NOT_WAMP = {
 @pytest.mark.parametrize("state", ["before HELLO", "in a session"])
 @pytest.mark.parametrize(
     "data",
-    [b"", b"x", b"{}", b"[]", b"null", b"[16", b"[[[", b'["16"]', b"[16.5,1]", b"[-1]", b"[1180591620717411303424]", b"[" * 100_000,
-     b"[1]" + b"[1]", b'[16,1,{},"t",["\\ud800' + b"]" * 9, b"\x00\x00"],
-    ids=repr,
+    [b"", b"x", b"{}", b"[]", b"null", b"[16", b"[[[", b'["16"]', b"[16.5,1]", b"[-1]",
+     b"[1180591620717411303424]", b"[" * 100_000, b"[1]" + b"[1]", b'[16,1,{},"t",["\\ud800' + b"]" * 9, b"\x00\x00"],
+    ids=lambda data: repr(data[:24]),
 )  # fmt: skip
 async def test_what_is_no_message_aborts(router: RouterProcess, state: str, data: bytes) -> None:
     client = await connect_wamp(router.address)

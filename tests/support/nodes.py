@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from heliograph.config import check
 from heliograph.node import Node
-from tests.support.websocket import Address, request
+from heliograph.transports.websocket import WebSocketConnection
+from tests.support.websocket import DEADLINE_S, Address, request
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
@@ -70,8 +71,20 @@ class RunningNode:
         return self.node._routers[0][1]
 
     @property
-    def turn(self) -> Any:
-        return self.node._turn
+    def connections(self) -> "list[WebSocketConnection]":
+        """The router's end of all WebSockets."""
+        return [
+            connection
+            for port in self.node._ports
+            for service in port._websockets
+            for connection in service._connections
+        ]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the loop turn until something is true that nothing announces."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():  # noqa: ASYNC110 - the router sets no events for tests
+                await asyncio.sleep(0.001)
 
     def counter(self, name: str) -> int:
         """Return a transport's or the router's counter, added up over all of its transports."""

@@ -24,19 +24,8 @@ from heliograph.wamp.messages import (
 from heliograph.wamp.payload import Payload
 
 
-class InProcessFormat:
-    """The wire format of a peer in this process: messages stay what they are."""
-
-    def frame(self, message: Message) -> Message:
-        """Return `message`."""
-        return message
-
-
-_FORMAT = InProcessFormat()
-
-
 class InProcessSession:
-    """A session of a fixed role; one stands behind each path of the bridge.
+    """A session of a fixed role that publishes and calls; one stands behind each path of the bridge.
 
     Args:
         router: knows the realm.
@@ -48,8 +37,6 @@ class InProcessSession:
     """
 
     def __init__(self, router: Router, *, realm: str, role: str) -> None:
-        self.wire_format = _FORMAT
-        self.outbox: list[Message] = []
         self._requests = SequentialIds()
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._session = Session(router, self)
@@ -135,7 +122,3 @@ class InProcessSession:
 
     def left(self) -> None:
         """Nothing to do: this session never says GOODBYE."""
-
-    def flush(self) -> None:
-        """Forget what was delivered: this session subscribes to nothing."""
-        self.outbox.clear()

@@ -161,12 +161,11 @@ class WebSocketConnection(WSListener):
         if len(payload) > LARGE_BYTES or frame.tail_size > LARGE_BYTES:
             self._is_parser_large = True
         try:
-            if opcode in (PING, PONG, CLOSE):
-                self._on_control_frame(opcode, payload, reserved=bool(frame.rsv1 or frame.rsv2 or frame.rsv3))
+            reserved = bool(frame.rsv1 or frame.rsv2 or frame.rsv3)
+            if opcode >= CLOSE:
+                self._on_control_frame(opcode, payload, reserved=reserved)
             elif not self._closing:
-                message = self._reader.read(
-                    opcode, payload, fin=frame.fin, reserved=bool(frame.rsv1 or frame.rsv2 or frame.rsv3)
-                )
+                message = self._reader.read(opcode, payload, fin=frame.fin, reserved=reserved)
                 if message is not None:
                     self._on_message(message)
         except WebSocketViolation as violation:

@@ -14,7 +14,7 @@ from typing import Any
 from heliograph.config import check
 from heliograph.node import Node
 from heliograph.transports.websocket import WebSocketConnection
-from tests.support.websocket import DEADLINE_S, Address, request
+from tests.support.websocket import DEADLINE_S, Address, abort_all_connections, request
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
@@ -105,7 +105,11 @@ async def running_node(
     try:
         yield RunningNode(node, addresses)
     finally:
+        await abort_all_connections()
         await asyncio.wait_for(node.stop(), STOP_TIMEOUT_S)
+        # The loop tells transports of their end in its next turn.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
 
 class RouterProcess:

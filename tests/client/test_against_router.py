@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -347,13 +347,16 @@ def test_subscribe_ends_quietly_when_its_reader_goes(real: RouterProcess) -> Non
     assert (subscriber.process.returncode, errors) == (1, "")
 
 
-def test_publish_over_http_says_what_the_router_says(real: RouterProcess) -> None:
-    done = heliograph("publish", "--url", notify_url(real), "open.http", "1", "--kw", "a=2", "--acknowledge")
+@pytest.mark.parametrize("url_of", [websocket_url, notify_url])
+def test_publish_says_what_the_router_says(
+    real: RouterProcess, url_of: Callable[[RouterProcess], str]
+) -> None:
+    done = heliograph("publish", "--url", url_of(real), "open.http", "1", "--kw", "a=2", "--acknowledge")
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout) > 0
-    silent = heliograph("publish", "--url", notify_url(real), "open.http")
+    silent = heliograph("publish", "--url", url_of(real), "open.http")
     assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
-    refused = heliograph("publish", "--url", notify_url(real), "secret")
+    refused = heliograph("publish", "--url", url_of(real), "secret")
     assert refused.returncode == 1
     assert refused.stderr.startswith("wamp.error.not_authorized")
 

@@ -68,7 +68,7 @@ def _add_publish_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--acknowledge",
         action="store_true",
-        help="wait until the router has accepted the event and print the publication's id; HTTP always waits",
+        help="print the publication's id, which the router gives with its leave",
     )
 
 
@@ -187,8 +187,9 @@ def _publish_over_http(arguments: argparse.Namespace) -> int:
 
 async def _publish_over_websocket(arguments: argparse.Namespace) -> int | None:
     async with _session(arguments, reconnect=False) as session:
+        # Always acknowledged: a refusal that nobody hears would look like success.
         return await session.publish_event(
-            arguments.topic, _values(arguments), dict(arguments.kw), acknowledge=arguments.acknowledge
+            arguments.topic, _values(arguments), dict(arguments.kw), acknowledge=True
         )
 
 

@@ -77,6 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(
         level=_LOG_LEVELS[arguments.loglevel], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    if arguments.loglevel == "info":
+        # It tells of each connection, as the client does.
+        logging.getLogger("picows").setLevel(logging.WARNING)
     try:
         options = options_from(arguments)
     except IdentityError as error:

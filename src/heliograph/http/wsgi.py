@@ -85,7 +85,8 @@ class WsgiService:
     ) -> None:
         self._options = options
         self._node_directory = node_directory
-        self._paths = [os.path.abspath(node_directory / path) for path in pythonpath] + [os.getcwd()]
+        paths = [os.path.abspath(node_directory / path) for path in pythonpath] + [os.getcwd()]
+        self._paths = list(dict.fromkeys(paths))
         self._name = name
         self._slots = asyncio.Semaphore(options.maxthreads * options.processes)
         self._budget = SpoolBudget(options.spool_limit_bytes)

@@ -204,5 +204,5 @@ class Conversation(RuleBasedStateMachine):
         assert counters.sessions_opened == counters.sessions_closed == len(self.everybody)
 
 
-Conversation.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Conversation.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
 TestConversation = Conversation.TestCase

@@ -91,6 +91,15 @@ async def test_idle_connections_that_once_sent_a_large_message_hold_nothing_of_i
             assert (await client.ask(32, 1, {}, TOPIC))[0] == 33
 
 
+async def test_an_idle_session_costs_little(router: RouterProcess, settled: int) -> None:
+    count = 400
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(count):
+            client = await stack.enter_async_context(joined(router.address))
+            assert (await client.ask(32, 1, {}, TOPIC))[0] == 33
+        assert (router.resident_bytes - settled) / count < 16 * KIB
+
+
 async def test_a_message_that_is_announced_and_never_sent_costs_nothing(
     router: RouterProcess, settled: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -236,6 +237,12 @@ async def test_what_a_listener_raises_is_logged(
     feed(parser, frame(TEXT, b"x"))
     assert "ZeroDivisionError" in caplog.text
     assert [bad[0] for bad in connection.bad] == [1011]
+
+
+def test_no_logger_is_made_for_each_connection() -> None:
+    # picows makes a child of whatever is a logger.
+    assert not isinstance(_PARSER_LOG, logging.Logger)
+    assert _PARSER_LOG.isEnabledFor(logging.CRITICAL) is False
 
 
 def test_the_event_loop_takes_it_for_a_buffered_protocol() -> None:

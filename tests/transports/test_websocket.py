@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import struct
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,6 +13,7 @@ from picows.picows import WSProtocol
 from heliograph.routing.broker import Broker
 from heliograph.transports import turn as turn_module
 from heliograph.transports.websocket import READ_BUFFER_BYTES, READ_BYTES, WebSocketConnection
+from heliograph.transports.websocket_service import SEND_BUFFER_BYTES
 from tests.support.nodes import RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import (
     CLOSE,
@@ -404,6 +406,13 @@ async def test_a_silent_peer_is_pinged_and_dropped_unless_it_answers() -> None:
 
 
 class TestMemory:
+    async def test_the_kernel_holds_a_bound_for_a_receiver_too(self, node: RunningNode) -> None:
+        async with joined(node.address):
+            (connection,) = node.connections
+            kernel = connection._transport.get_extra_info("socket")
+            # Linux doubles what is asked for, and tells the double.
+            assert kernel.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER_BYTES
+
     async def test_a_payload_that_is_kept_stays_what_it_was(self, node: RunningNode) -> None:
         kept: list[Any] = []
         broker = node.router.realms["realm1"].broker

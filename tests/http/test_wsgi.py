@@ -498,7 +498,11 @@ async def test_an_application_that_cannot_be_imported_says_why_in_the_log_and_no
         record.getMessage() for record in caplog.records if "before it was ready" in record.getMessage()
     ]
     assert f"WSGI application {module}:application, pythonpath {tmp_path}, {os.getcwd()}" in error
-    assert "exited with code 3" in error
+    assert "exited with code 4" in error
+    # Only what the application's author wrote or called is in the traceback.
+    assert "gunicorn/" not in caplog.text
+    assert "wsgi_worker.py" not in caplog.text
+    assert ('broken.py", line 1, in <module>' in caplog.text) is (module == "broken")
 
 
 async def test_workers_that_only_die_are_left_to_the_supervisors_back_off(

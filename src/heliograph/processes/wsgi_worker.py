@@ -15,13 +15,14 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # gunicorn has no types
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]  # as above
-from gunicorn.errors import HaltServer  # type: ignore[import-untyped]  # as above
+from gunicorn.errors import AppImportError, HaltServer  # type: ignore[import-untyped]  # as above
 
 from heliograph.processes.parent import end_with_parent, parent_is_gone, take_parent_fd
 
@@ -36,6 +37,8 @@ WORKER_TIMEOUT_S = 120
 RESPAWN_WINDOW_S = 10.0
 SPARE_RESPAWNS = 4
 """Workers replaced in that window before the whole process gives up, for its supervisor to back off."""
+
+_IMPORTERS = (__file__, importlib.__file__)
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -90,6 +93,16 @@ def load_application(module: str, name: str, paths: Iterable[str]) -> WsgiApplic
     return application
 
 
+def _own_traceback(error: RuntimeError) -> str:
+    """Return the part of the traceback that the application's author can do something about."""
+    cause = error.__cause__
+    if cause is None:
+        return ""
+    frames = traceback.extract_tb(cause.__traceback__)
+    own = [frame for frame in frames if frame.filename not in _IMPORTERS and "<frozen" not in frame.filename]
+    return "".join(traceback.format_list(own))
+
+
 class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     """Gunicorn's master, which gives up when its workers do nothing but die."""
 
@@ -119,7 +132,11 @@ class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load(self) -> WsgiApplication:
         settings = self.settings
-        application = load_application(settings["module"], settings["object"], settings["paths"])
+        try:
+            application = load_application(settings["module"], settings["object"], settings["paths"])
+        except RuntimeError as error:
+            # For this exception gunicorn prints no traceback of its own and ours.
+            raise AppImportError(f"{_own_traceback(error)}{error}") from error
         return authenticated(application, settings["token"])
 
     def run(self) -> None:

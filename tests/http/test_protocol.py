@@ -203,16 +203,67 @@ class TestUpgrade:
         socket.abort()
 
 
-async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(node: RunningNode) -> None:
-    async def large(_scope: Any, _receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for _ in range(200):
-            await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+class TestSlow:
+    """Clocks of `node` run for a second."""
 
-    node.node._ports[0].http._config.loaded_app._services["large"] = large
-    connection = await Connection.open(node.address)
-    connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
-    await connection.send(http_request("GET", "/large"))
-    await node.until(lambda: node.counter("transport_connections") == 1)
-    await node.until(lambda: node.counter("transport_connections") == 0)
-    connection.abort()
+    async def test_client_that_takes_nothing_of_its_answer_is_dropped(self, node: RunningNode) -> None:
+        self.serve(node, chunks=200)
+        connection = await Connection.open(node.address)
+        connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await connection.send(http_request("GET", "/test"))
+        await node.until(lambda: node.counter("transport_connections") == 1)
+        await node.until(lambda: node.counter("transport_connections") == 0)
+
+    async def test_client_that_took_its_answer_late_keeps_its_websocket(self, node: RunningNode) -> None:
+        done = self.serve(node, chunks=1, chunk_bytes=16 * 1024 * 1024)
+        connection = await Connection.open(node.address)
+        connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await connection.send(http_request("GET", "/test"))
+        await done.wait()
+        await connection.send(upgrade_request())
+        await node.until(lambda: len(node.connections) == 1)
+        connection.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        assert (await connection.response()).status == 200
+        assert (await connection.response()).status == 101
+        await self.a_second_passes(node)
+        assert len(node.connections) == 1
+
+    async def test_answer_is_waited_for_on_a_connection_that_had_been_idle(self, node: RunningNode) -> None:
+        waiting = asyncio.Event()
+        self.serve(node, chunks=1, until=waiting)
+        connection = await Connection.open(node.address)
+        await connection.send(GET)
+        assert (await connection.response()).status == 200
+        await connection.send(http_request("GET", "/test"))
+        await self.a_second_passes(node)
+        waiting.set()
+        assert (await connection.response()).status == 200
+
+    @staticmethod
+    def serve(
+        node: RunningNode, *, chunks: int, chunk_bytes: int = 100_000, until: asyncio.Event | None = None
+    ) -> asyncio.Event:
+        """Answer at /test; return what is set when all is handed over."""
+        done = asyncio.Event()
+
+        async def application(_scope: Any, _receive: Any, send: Any) -> None:
+            if until is not None:
+                await until.wait()
+            length = str(chunks * chunk_bytes).encode()
+            headers = [(b"content-length", length)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for left in reversed(range(chunks)):
+                body = b"x" * chunk_bytes
+                await send({"type": "http.response.body", "body": body, "more_body": left > 0})
+            done.set()
+
+        node.node._ports[0].http._config.loaded_app._services["test"] = application
+        return done
+
+    @staticmethod
+    async def a_second_passes(node: RunningNode) -> None:
+        """Wait until the clock of a connection that is idle from now on has run out."""
+        idle = await Connection.open(node.address)
+        await idle.send(GET)
+        await idle.response()
+        assert await idle.ends() == b""

@@ -32,11 +32,13 @@ class Monitor(NamedTuple):
         url: of the page, with a slash at the end.
         password: of the user `admin`.
         process: `heliograph monitor run`.
+        log: the file its parts write to.
     """
 
     url: str
     password: str
     process: subprocess.Popen[str]
+    log: Path
 
     def child(self, word: str) -> int:
         """Return the process id of the child whose command line ends with the words `heliograph <word> …`."""
@@ -97,7 +99,7 @@ def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
         password = re.search(r"password (\S+)", told)
         assert url is not None, f"{told}\n{(data / 'log').read_text()}"
         assert password is not None, told
-        yield Monitor(url[1], password[1], process)
+        yield Monitor(url[1], password[1], process, data / "log")
     finally:
         family = descendants(process.pid)
         process.send_signal(signal.SIGINT)
@@ -133,12 +135,14 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """Give a page on which nothing may go wrong unseen."""
+def page(context: BrowserContext, monitor: Monitor) -> Iterator[Page]:
+    """Give a page on which nothing may go wrong unseen; a failing test shows what the monitor had to say."""
     errors: list[str] = []
     page = context.new_page()
     page.on("pageerror", lambda error: errors.append(str(error)))
+    already_said = monitor.log.stat().st_size
     yield page
+    print(monitor.log.read_text()[already_said:])
     assert errors == []
 
 

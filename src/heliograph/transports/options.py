@@ -120,7 +120,7 @@ class HttpGuardOptions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         max_header_bytes: bytes of request line and headers; more is answered 431
-        header_timeout_s: seconds from the first byte to the end of the headers
+        header_timeout_s: seconds from the opened connection, or a further request's first byte, to the headers' end
         client_timeout_s: seconds a keep-alive connection may be idle between two requests [`client_timeout`]
     """
 

@@ -31,7 +31,9 @@ def configure(admin: Page, monitor: Monitor) -> None:
 
 
 def save(admin: Page) -> None:
-    admin.click("input[name=_save]")
+    """Save; the second a change may take begins when the admin has answered at the latest."""
+    with admin.expect_navigation():
+        admin.click("input[name=_save]")
 
 
 def text(page: Page, name: str) -> str:

@@ -158,7 +158,10 @@ def router_process(directory: Path, config: dict[str, Any] | None = None) -> Ite
     errors = directory / "stderr.txt"
     with errors.open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "heliograph", "start", "--cbdir", str(directory)],
+            [
+                *(sys.executable, "-m", "heliograph", "start"),
+                *("--cbdir", str(directory), "--listen", "127.0.0.1:0"),
+            ],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

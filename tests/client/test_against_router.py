@@ -179,13 +179,10 @@ async def answer_of(session: Session, procedure: str) -> Any:
 async def test_a_killed_router_is_noticed_and_joined_again_when_it_is_back(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    transport = web_transport()
-    transport["endpoint"]["port"] = port
-    config = node_config(transport)
     events: asyncio.Queue[Event] = asyncio.Queue()
     left: asyncio.Queue[Exception] = asyncio.Queue()
     joined = asyncio.Event()
-    with router_process(tmp_path, config) as first:
+    with router_process(tmp_path, port=port) as first:
         context = connect(websocket_url(first), options=ClientOptions(backoff_max_s=0.2))
         session = await context.__aenter__()
         session.on_join(joined.set)
@@ -197,7 +194,7 @@ async def test_a_killed_router_is_noticed_and_joined_again_when_it_is_back(tmp_p
         with pytest.raises(ConnectionLost):
             await session.publish("a.topic")
         await asyncio.to_thread(first.process.wait)
-    with router_process(tmp_path, config) as second:
+    with router_process(tmp_path, port=port) as second:
         await eventually(joined.wait())
         async with connect(websocket_url(second)) as other:
             async with asyncio.timeout(TIMEOUT_S):

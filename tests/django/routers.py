@@ -17,6 +17,8 @@ class RecordingRouter(ThreadingHTTPServer):
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.received: list[dict[str, Any]] = []
+        self.arrived = threading.Event()
+        """Set when a publication is there, answered or not."""
         self.refused: set[str] = set()
         self.open = threading.Event()
         self.open.set()
@@ -57,6 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.arrived.set()
         self.server.open.wait(20)
         with self.server.changed:
             self.server.received.append(event)

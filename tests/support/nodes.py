@@ -152,7 +152,9 @@ class RouterProcess:
 
 
 @contextlib.contextmanager
-def router_process(directory: Path, config: dict[str, Any] | None = None) -> Iterator[RouterProcess]:
+def router_process(
+    directory: Path, config: dict[str, Any] | None = None, *, port: int = 0
+) -> Iterator[RouterProcess]:
     """A router in a process of its own; it must have ended well and complained about nothing."""
     (directory / "config.json").write_text(json.dumps(config or node_config()))
     errors = directory / "stderr.txt"
@@ -160,7 +162,7 @@ def router_process(directory: Path, config: dict[str, Any] | None = None) -> Ite
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "heliograph", "start"),
-                *("--cbdir", str(directory), "--listen", "127.0.0.1:0"),
+                *("--cbdir", str(directory), "--listen", f"127.0.0.1:{port}"),
             ],
             stdout=subprocess.PIPE,
             stderr=stderr,

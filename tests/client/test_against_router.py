@@ -29,7 +29,7 @@ from heliograph.client import (
     connect,
 )
 from tests.client.scripted_router import TIMEOUT_S, eventually
-from tests.support.nodes import ALLOW_ALL, RouterProcess, node_config, router_process, web_transport
+from tests.support.nodes import ALLOW_ALL, RouterProcess, node_config, router_process
 
 READ_ONLY = {
     "name": "realm1",

@@ -19,6 +19,12 @@ from benchmarks.building import CROSSBAR, CROSSBAR_VERSION, program
 
 START_TIMEOUT_S = 60.0
 
+_HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    b"Sec-WebSocket-Protocol: wamp.2.json\r\n\r\n"
+)
+
 
 class Server(NamedTuple):
     """A server that runs.
@@ -132,7 +138,7 @@ def _crossbar() -> Iterator[Server]:
         Path(directory, "config.json").write_text(json.dumps(_configuration(port)))
         command = [str(CROSSBAR), "start", "--cbdir", directory, "--loglevel", "error"]
         with _process(command) as process:
-            _wait_for_port(port)
+            _wait_for_websocket(port)
             yield Server(port, process.pid)
 
 
@@ -142,17 +148,22 @@ def _floor() -> Iterator[Server]:
         yield Server(int(_line(process, r"(\d+)")), process.pid)
 
 
-def _wait_for_port(port: int) -> None:
+def _wait_for_websocket(port: int) -> None:
+    """Return when /ws takes WebSockets: Crossbar.io listens before its paths are there."""
     deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"nothing listens on port {port}") from None
-            time.sleep(0.1)
-        else:
-            return
+    while not _upgrades(port):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"no WebSocket endpoint at port {port} after {START_TIMEOUT_S:g} s")
+        time.sleep(0.1)
+
+
+def _upgrades(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(_HANDSHAKE)
+            return connection.recv(64).startswith(b"HTTP/1.1 101")
+    except OSError:
+        return False
 
 
 def _family(pid: int) -> list[int]:

@@ -86,7 +86,7 @@ static int join(const char *host, int port, const char *path) {
         end = strstr(stream->data, "\r\n\r\n");
     }
     if (strncmp(stream->data, "HTTP/1.1 101", 12)) {
-        fprintf(stderr, "%s\n", stream->data);
+        fprintf(stderr, "no WebSocket: %.200s\n", stream->data);
         exit(1);
     }
     stream_drop(stream, (size_t)(end + 4 - stream->data));

@@ -70,7 +70,7 @@ def _configuration(port: int) -> dict[str, object]:
         "type": "web",
         "endpoint": {"type": "tcp", "interface": "127.0.0.1", "port": port},
         "paths": {
-            "/": {"type": "nodeinfo"},
+            "/": {"type": "static", "directory": "."},
             "ws": {"type": "websocket", "serializers": ["json"]},
             "notify": {"type": "publisher", "realm": "realm1", "role": "anonymous"},
         },

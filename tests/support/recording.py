@@ -1,17 +1,22 @@
 """The router without sockets: sessions whose peers write down what they are sent."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
-from heliograph.routing.options import AllowedActions, PermissionRule, RealmOptions, RoleOptions
-from heliograph.routing.peer import Peer
+from heliograph.routing.options import (
+    AllowedActions,
+    PermissionRule,
+    RealmOptions,
+    RoleOptions,
+    SessionOptions,
+)
+from heliograph.routing.peer import Delivery, Peer
 from heliograph.routing.router import Router
 from heliograph.routing.session import Session
 from heliograph.wamp.messages import (
     Call,
     CallOptions,
-    Event,
     Hello,
     HelloDetails,
     Message,
@@ -48,6 +53,7 @@ class RecordingPeer:
         self.unread = 0
         self.closes = 0
         self.times_left = 0
+        self.is_held = False
 
     def send(self, message: Message) -> None:
         if self.closes:
@@ -62,6 +68,12 @@ class RecordingPeer:
     def left(self) -> None:
         self.times_left += 1
 
+    def hold(self) -> None:
+        self.is_held = True
+
+    def release(self) -> None:
+        self.is_held = False
+
     def take(self) -> list[Message]:
         """Return what was sent since the last time."""
         new, self.unread = self.sent[self.unread :], len(self.sent)
@@ -75,15 +87,62 @@ class RecordingDeliverer:
         self.encodings: list[int] = []
         """How many formats each event was encoded in."""
 
-    def deliver(self, event: Event, peers: Collection[Peer]) -> None:
-        receivers = [peer for peer in peers if isinstance(peer, RecordingPeer)]
-        assert len(receivers) == len(peers)
-        formats = {peer.serializer.name: peer.serializer for peer in receivers if peer.serializer is not None}
-        for serializer in formats.values():
-            serializer.encode(event)
-        self.encodings.append(len(formats))
-        for peer in receivers:
-            peer.sent.append(event)
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        for event, peers in deliveries:
+            formats = {peer.serializer.name: peer.serializer for peer in _recording(peers) if peer.serializer}
+            for serializer in formats.values():
+                serializer.encode(event)
+            self.encodings.append(len(formats))
+        for event, peers in deliveries:
+            for peer in _recording(peers):
+                peer.sent.append(event)
+
+
+def _recording(peers: Collection[Peer]) -> list[RecordingPeer]:
+    assert all(isinstance(peer, RecordingPeer) for peer in peers)
+    return cast(list[RecordingPeer], list(peers))
+
+
+class ManualTimer:
+    """A timer of a manual clock."""
+
+    def __init__(self, due_s: float, callback: Callable[[], None]) -> None:
+        self.due_s = due_s
+        self.callback = callback
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class ManualClock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.time_s = 1_700_000_000.0
+        self.timers: list[ManualTimer] = []
+
+    def now_s(self) -> float:
+        return self.time_s
+
+    def later(self, delay_s: float, callback: Callable[[], None]) -> ManualTimer:
+        timer = ManualTimer(self.time_s + delay_s, callback)
+        self.timers.append(timer)
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and what is due happen in its order."""
+        self.time_s += seconds
+        for timer in sorted(self.pending, key=lambda timer: timer.due_s):
+            if timer.due_s <= self.time_s and not timer.is_cancelled:
+                timer.is_cancelled = True
+                timer.callback()
+
+    @property
+    def pending(self) -> list[ManualTimer]:
+        """Timers that may still go off."""
+        self.timers = [timer for timer in self.timers if not timer.is_cancelled]
+        return list(self.timers)
 
 
 class SessionPair:
@@ -93,13 +152,19 @@ class SessionPair:
         router: whose session it is.
         serializer: the peer's format.
         role: what an anonymous session of it becomes.
+        strict_ids: whether its request ids must count up.
     """
 
     def __init__(
-        self, router: Router, *, serializer: Serializer | None = None, role: str = "anonymous"
+        self,
+        router: Router,
+        *,
+        serializer: Serializer | None = None,
+        role: str = "anonymous",
+        strict_ids: bool = False,
     ) -> None:
         self.peer = RecordingPeer(serializer)
-        self.session = Session(router, self.peer, anonymous_role=role)
+        self.session = Session(router, self.peer, SessionOptions(anonymous_role=role, strict_ids=strict_ids))
         self._requests = count(1)
 
     def says(self, *messages: Message) -> list[Message]:
@@ -140,17 +205,22 @@ class Bench:
 
     Args:
         roles: of its only realm.
+        realm: further options of the realm.
     """
 
-    def __init__(self, roles: Sequence[RoleOptions] = (OPEN_ROLE,)) -> None:
+    def __init__(self, roles: Sequence[RoleOptions] = (OPEN_ROLE,), **realm: Any) -> None:
         self.deliverer = RecordingDeliverer()
+        self.clock = ManualClock()
         self.random_ids: Iterator[int] = count(1001)
         self.router = Router(
-            [RealmOptions(name=REALM, roles=list(roles))],
+            [RealmOptions(name=REALM, roles=list(roles), **realm)],
             deliverer=self.deliverer,
             random_id=lambda: next(self.random_ids),
+            clock=self.clock,
             agent="Bench",
         )
+        # The router has drawn ids for itself.
+        self.random_ids = count(1001)
 
     @property
     def realm(self) -> Any:
@@ -169,11 +239,13 @@ class Bench:
         broker, dealer = self.realm.broker, self.realm.dealer
         left = {
             "sessions": self.realm.sessions,
-            "topics": broker._by_topic,
-            "subscriptions": broker._by_id,
+            "testaments": self.realm.testaments,
+            "subscriptions": broker.subscriptions,
+            "topics": range(len(broker.index)),
             "subscriptions of sessions": broker._of_session,
-            "procedures": dealer._by_procedure,
-            "registrations": dealer._by_id,
+            "registrations": dealer.registrations,
+            "procedures": range(len(dealer.index)),
+            "timers": self.clock.pending,
             "calls of sessions": dealer._of_session,
         }
         assert not any(left.values()), left

@@ -8,7 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct, field
 
-from heliograph.routing.options import ItemId
+from heliograph.routing.options import ItemId, SessionOptions
 
 # The HTTP path services stand on this room, so it cannot name them: the configuration fills this in.
 PathServiceT = TypeVar("PathServiceT")
@@ -106,6 +106,7 @@ class WebSocketPathOptions(Struct, frozen=True, kw_only=True, tag_field="type", 
         options: checks and limits of the connections
         outbox: what may wait for a slow receiver
         hello: limits before a session has joined
+        session: what counts for all sessions that come in here
     """
 
     id: ItemId | None = None
@@ -113,6 +114,7 @@ class WebSocketPathOptions(Struct, frozen=True, kw_only=True, tag_field="type", 
     options: WebSocketOptions = WebSocketOptions()
     outbox: OutboxOptions = OutboxOptions()
     hello: HelloLimits = HelloLimits()
+    session: SessionOptions = SessionOptions()
 
 
 class HttpGuardOptions(Struct, frozen=True, kw_only=True):

@@ -88,6 +88,8 @@ class WebSocketConnection(WSListener):
         "_closing",
         "_decode",
         "_hello_timer",
+        "_is_held",
+        "_is_in_rotation",
         "_is_parser_large",
         "_reader",
         "_service",
@@ -113,9 +115,11 @@ class WebSocketConnection(WSListener):
         )
         self.wire_format = wire_format
         self.outbox: list[bytes] = []
-        self._session = Session(service.router, self)
+        self._session = Session(service.router, self, service.options.session)
         # Messages that were read and not handled, and at the end perhaps the code of a CLOSE.
         self._backlog: deque[bytes | int] | None = None
+        self._is_held = False
+        self._is_in_rotation = False
         self._is_parser_large = False
         self._closing = False
         self._close_timer: asyncio.TimerHandle | None = None
@@ -150,6 +154,16 @@ class WebSocketConnection(WSListener):
     def left(self) -> None:
         """Expect another HELLO, for a while."""
         self._await_hello()
+
+    def hold(self) -> None:
+        """Keep what comes until `release`."""
+        self._is_held = True
+        self._begin_backlog()
+
+    def release(self) -> None:
+        """Handle what has come, from the next turn on."""
+        self._is_held = False
+        self._join_rotation()
 
     # Reading.
 
@@ -222,14 +236,28 @@ class WebSocketConnection(WSListener):
         if self._backlog is None and not turn.is_exhausted:
             self._handle(data)
             return
+        self._begin_backlog().append(data)
+        if not self._is_held:
+            self._join_rotation()
+
+    def _begin_backlog(self) -> deque[bytes | int]:
+        """Return the backlog; with its first message reading pauses."""
         if self._backlog is None:
             self._backlog = deque()
-            self._transport.pause_reading()
-            turn.wait(self)
-        self._backlog.append(data)
+            if not self._transport.is_closing():
+                self._transport.pause_reading()
+        return self._backlog
+
+    def _join_rotation(self) -> None:
+        if not self._is_in_rotation:
+            self._is_in_rotation = True
+            self._service.turn.wait(self)
 
     def handle_next(self) -> bool:
         """Handle the first message of the backlog; return whether more wait."""
+        if self._is_held and not self._closing:
+            self._is_in_rotation = False
+            return False
         backlog = self._backlog
         if backlog and not self._closing:
             item = backlog.popleft()
@@ -239,6 +267,9 @@ class WebSocketConnection(WSListener):
                 self._on_close(item)
         if backlog and not self._closing:
             return True
+        self._is_in_rotation = False
+        if self._is_held and not self._closing:
+            return False
         self._backlog = None
         if not self._transport.is_closing():
             self._transport.resume_reading()

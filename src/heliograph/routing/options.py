@@ -9,6 +9,13 @@ Match = Literal["exact", "prefix", "wildcard"]
 # A realm's name travels as a loose WAMP URI: no white space, no "#".
 RealmName = Annotated[str, Meta(pattern=r"^[^\s#]+\Z", description="text without white space and #")]
 RoleName = Annotated[str, Meta(pattern=r"^\S+\Z", description="text without white space")]
+ProcedureUri = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\s.#]+(\.[^\s.#]+)*\Z",
+        description="a URI without empty components, white space and #",
+    ),
+]
 # Like Crossbar.io's ids, so that a file moves between the two.
 ItemId = Annotated[
     str,
@@ -50,10 +57,12 @@ class Disclosure(Struct, frozen=True, kw_only=True):
 class PermissionRule(Struct, frozen=True, kw_only=True):
     """One static rule of a role; the most specific rule for a URI decides, in the order of Crossbar.io.
 
+    In `uri`, `{authid}` and `{authrole}` stand for the session's own. Where the authid was not authenticated, or
+    holds a dot, `#` or white space, a rule with `{authid}` covers nothing.
+
     Attributes:
         uri: the URI, prefix or wildcard pattern; without `match` a star writes a pattern: `*`, `com.foo.*`,
-            `com.*.bar`. `{authid}` and `{authrole}` stand for the session's own; an authid that was not
-            authenticated, or holds a dot, `#` or white space, matches nothing
+            `com.*.bar`
         match: how `uri` is compared; always explicit once the configuration is loaded
         allow: the actions allowed
         disclose: identities the router discloses for these URIs
@@ -85,7 +94,7 @@ class RoleOptions(Struct, frozen=True, kw_only=True):
     id: ItemId | None = None
     permissions: list[PermissionRule] = []
     allow_by_default: bool = field(name="allow-by-default", default=False)
-    authorizer: Annotated[str, Meta(pattern=r"^[^\s.#]+(\.[^\s.#]+)*$")] | None = None
+    authorizer: ProcedureUri | None = None
     authorizer_timeout_s: Annotated[float, Meta(gt=0, le=300)] = 5.0
     trustlevel: Annotated[int, Meta(ge=0)] | None = None
     allow_disclose_me: bool = True
@@ -151,13 +160,13 @@ class SessionOptions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         anonymous_role: the role of whoever does not authenticate
-        strict_ids: end sessions whose request ids do not count up from 1
-        goodbye_timeout_s: seconds a session may take to answer GOODBYE
+        strict_ids: end sessions whose request ids do not count up from 1, one by one
+        goodbye_timeout_s: seconds a session may take to answer GOODBYE; then its connection is closed
     """
 
-    anonymous_role: str = "anonymous"
+    anonymous_role: RoleName = "anonymous"
     strict_ids: bool = False
-    goodbye_timeout_s: float = 5.0
+    goodbye_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
 
 
 class RealmOptions(Struct, frozen=True, kw_only=True):

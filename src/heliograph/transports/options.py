@@ -97,7 +97,7 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True):
     close_timeout_s: Annotated[float, Meta(ge=0.1, le=86400)] = 2.0
 
 
-class WebSocketPathOptions(Struct, frozen=True, kw_only=True, tag_field="type", tag="websocket"):
+class WebSocketPathOptions(SessionOptions, frozen=True, kw_only=True, tag_field="type", tag="websocket"):
     """WAMP over WebSocket.
 
     Attributes:
@@ -106,7 +106,6 @@ class WebSocketPathOptions(Struct, frozen=True, kw_only=True, tag_field="type", 
         options: checks and limits of the connections
         outbox: what may wait for a slow receiver
         hello: limits before a session has joined
-        session: what counts for all sessions that come in here
     """
 
     id: ItemId | None = None
@@ -114,7 +113,6 @@ class WebSocketPathOptions(Struct, frozen=True, kw_only=True, tag_field="type", 
     options: WebSocketOptions = WebSocketOptions()
     outbox: OutboxOptions = OutboxOptions()
     hello: HelloLimits = HelloLimits()
-    session: SessionOptions = SessionOptions()
 
 
 class HttpGuardOptions(Struct, frozen=True, kw_only=True):

@@ -115,7 +115,7 @@ class WebSocketConnection(WSListener):
         )
         self.wire_format = wire_format
         self.outbox: list[bytes] = []
-        self._session = Session(service.router, self, service.options.session)
+        self._session = Session(service.router, self, service.options)
         # Messages that were read and not handled, and at the end perhaps the code of a CLOSE.
         self._backlog: deque[bytes | int] | None = None
         self._is_held = False

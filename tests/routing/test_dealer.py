@@ -98,9 +98,9 @@ class TestCall:
         [
             ("com.none", "wamp.error.no_such_procedure", "no callee has registered 'com.none'"),
             (
-                "wamp.session.count",
+                "wamp.session.dance",
                 "wamp.error.no_such_procedure",
-                "no callee has registered 'wamp.session.count'",
+                "the router has no procedure 'wamp.session.dance'",
             ),
             ("com..p", "wamp.error.invalid_uri", "'com..p' is not a valid URI (match: exact)"),
         ],
@@ -258,36 +258,32 @@ class TestRegister:
     def test_of_what_is_taken_is_refused(self, bench: Bench, callee: SessionPair, by: str) -> None:
         pair = callee if by == "itself" else bench.join()
         assert pair.says(register(5, PROCEDURE)) == [
-            refusal(64, 5, "wamp.error.procedure_already_exists", f"'{PROCEDURE}' is registered already")
+            refusal(
+                64,
+                5,
+                "wamp.error.procedure_already_exists",
+                f"'{PROCEDURE}' (exact) is registered already with invoke: 'single'",
+            )
         ]
 
     @pytest.mark.parametrize(
-        ("procedure", "options", "uri", "text"),
+        ("procedure", "match", "text"),
         [
-            ("com..p", {}, "wamp.error.invalid_uri", "'com..p' is not a valid URI (match: exact)"),
-            (
-                "wamp.session.kill",
-                {},
-                "wamp.error.invalid_uri",
-                "'wamp.session.kill' is reserved for the router",
-            ),
-            *(
-                (
-                    PROCEDURE,
-                    options,
-                    "wamp.error.option_not_allowed",
-                    "only match: 'exact' with invoke: 'single' is supported",
-                )
-                for options in ({"match": "prefix"}, {"match": "wildcard"}, {"invoke": "roundrobin"})
-            ),
+            ("com..p", "exact", "'com..p' is not a valid URI (match: exact)"),
+            ("com..p", "prefix", "'com..p' is not a valid URI (match: prefix)"),
+            ("com.#.p", "wildcard", "'com.#.p' is not a valid URI (match: wildcard)"),
+            ("wamp.session.kill", "exact", "'wamp.session.kill' is reserved for the router"),
+            ("wamp.", "prefix", "'wamp.' is reserved for the router"),
+            ("wamp..kill", "wildcard", "'wamp..kill' is reserved for the router"),
         ],
     )
-    def test_of_what_cannot_be_is_refused(
-        self, bench: Bench, procedure: str, options: dict[str, str], uri: str, text: str
-    ) -> None:
+    def test_of_what_cannot_be_is_refused(self, bench: Bench, procedure: str, match: str, text: str) -> None:
         pair = bench.join()
-        assert pair.says(register(1, procedure, **options)) == [refusal(64, 1, uri, text)]
-        assert bench.realm.dealer._by_procedure == {}
+        assert pair.says(register(1, procedure, match=match)) == [
+            refusal(64, 1, "wamp.error.invalid_uri", text)
+        ]
+        assert not bench.realm.dealer.registrations
+        assert len(bench.realm.dealer.index) == 0
 
     def test_that_is_not_allowed_is_refused(self) -> None:
         role = RoleOptions(

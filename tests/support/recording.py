@@ -1,6 +1,6 @@
 """The router without sockets: sessions whose peers write down what they are sent."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
@@ -177,21 +177,29 @@ class SessionPair:
         """Return what the peer has received since it was last asked."""
         return self.peer.take()
 
-    def join(self, realm: str = REALM) -> "SessionPair":
-        """Say HELLO and swallow WELCOME."""
-        (welcome,) = self.says(hello(realm))
+    def join(self, realm: str = REALM, features: Mapping[str, Collection[str]] = {}) -> "SessionPair":
+        """Say HELLO, announcing `features` of each role, and swallow WELCOME."""
+        roles = {
+            role: {"features": dict.fromkeys(features.get(role, ()), True)}
+            for role in ("publisher", "subscriber", "caller", "callee")
+        }
+        (welcome,) = self.says(hello(realm, roles=roles))
         assert isinstance(welcome, Welcome), welcome
         return self
 
-    def subscribe(self, topic: str) -> int:
+    @property
+    def id(self) -> int:
+        return self.session.id
+
+    def subscribe(self, topic: str, **options: Any) -> int:
         """Subscribe and return the subscription's id."""
-        (answer,) = self.says(Subscribe(next(self._requests), SubscribeOptions(), topic))
+        (answer,) = self.says(Subscribe(next(self._requests), SubscribeOptions(**options), topic))
         assert isinstance(answer, Subscribed), answer
         return answer.subscription
 
-    def register(self, procedure: str) -> int:
+    def register(self, procedure: str, **options: Any) -> int:
         """Register and return the registration's id."""
-        (answer,) = self.says(Register(next(self._requests), RegisterOptions(), procedure))
+        answer = self.says(Register(next(self._requests), RegisterOptions(**options), procedure))[0]
         assert isinstance(answer, Registered), answer
         return answer.registration
 
@@ -230,9 +238,15 @@ class Bench:
         """Return a session before HELLO."""
         return SessionPair(self.router, serializer=serializer, role=role)
 
-    def join(self, serializer: Serializer | None = None, *, role: str = "anonymous") -> SessionPair:
-        """Return a session that has joined."""
-        return self.connect(serializer, role=role).join()
+    def join(
+        self,
+        serializer: Serializer | None = None,
+        *,
+        role: str = "anonymous",
+        features: Mapping[str, Collection[str]] = {},
+    ) -> SessionPair:
+        """Return a session that has joined, announcing `features` of each role."""
+        return self.connect(serializer, role=role).join(features=features)
 
     def assert_nothing_left(self) -> None:
         """Every table of the realm is empty."""
@@ -269,5 +283,5 @@ def register(request: int, procedure: str, **options: Any) -> Register:
     return Register(request, RegisterOptions(**options), procedure)
 
 
-def call(request: int, procedure: str, payload: Payload = EMPTY) -> Call:
-    return Call(request, CallOptions(), procedure, payload)
+def call(request: int, procedure: str, payload: Payload = EMPTY, **options: Any) -> Call:
+    return Call(request, CallOptions(**options), procedure, payload)

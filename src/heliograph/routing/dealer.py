@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from heliograph.routing.authorizer import authorize
-from heliograph.routing.calls import PendingCall, SessionCalls
+from heliograph.routing.calls import KEPT_PIECES_LIMIT, PendingCall, SessionCalls
 from heliograph.routing.counters import Counters
 from heliograph.routing.history import timestamp
 from heliograph.routing.options import CallQueueOptions
-from heliograph.routing.passthru import passthru_of
+from heliograph.routing.passthru import passthru_of, passthru_of_error
 from heliograph.routing.patterns import PatternIndex
 from heliograph.routing.peer import Clock
 from heliograph.routing.registration import Callee, Registration
@@ -37,14 +37,12 @@ from heliograph.wamp.features import (
     CALLEE_CANCELING,
     CALLEE_PASSTHRU,
     CALLEE_PROGRESSIVE_INVOCATIONS,
-    CALLEE_PROGRESSIVE_RESULTS,
     CALLEE_REROUTE,
     CALLEE_REVOCATION,
-    CALLEE_TIMEOUT,
     CALLER_PASSTHRU,
     CALLER_PROGRESSIVE_INVOCATIONS,
 )
-from heliograph.wamp.ids import SequentialIds
+from heliograph.wamp.ids import MAX_ID, SequentialIds
 from heliograph.wamp.messages import (
     Call,
     Cancel,
@@ -52,9 +50,9 @@ from heliograph.wamp.messages import (
     Interrupt,
     InterruptOptions,
     Invocation,
-    InvocationDetails,
     Register,
     Registered,
+    RegisterOptions,
     Result,
     ResultDetails,
     Unregister,
@@ -127,20 +125,7 @@ class Dealer:
         if is_reserved(procedure):
             raise RequestError(INVALID_URI, f"{procedure!r} is reserved for the router")
         authorize(session, procedure, "register", options.match)
-        registration = self.index.get(procedure, options.match)
-        if registration is not None and options.force_reregister:
-            for callee in list(registration.callees):
-                self.revoke(registration, callee.session, "another callee has taken the procedure over")
-            registration = None
-        if registration is not None and (
-            "single" in (registration.invoke, options.invoke)
-            or registration.invoke != options.invoke
-            or registration.callee(session) is not None
-        ):
-            raise RequestError(
-                PROCEDURE_ALREADY_EXISTS,
-                f"{procedure!r} ({options.match}) is registered already with invoke: {registration.invoke!r}",
-            )
+        registration = self._registration_to_share(session, procedure, options)
 
         is_new = registration is None
         if registration is None:
@@ -149,8 +134,9 @@ class Dealer:
             )
             self.registrations[registration.id] = registration
             self.index.add(procedure, options.match, registration)
-        registration.callees.append(Callee(session, options))
-        self._calls(session).registrations.add(registration)
+        callee = Callee(session, options)
+        registration.callees.append(callee)
+        self._calls(session).registrations[registration] = callee
         session.peer.send(Registered(message.request, registration.id))
         if is_new:
             self._announce("wamp.registration.on_create", session.id, registration_details(registration))
@@ -160,23 +146,21 @@ class Dealer:
     def unregister(self, session: Session, message: Unregister) -> None:
         """Take one registration of the session away; calls on their way are still answered."""
         registration = self.registrations.get(message.registration)
-        callee = registration.callee(session) if registration is not None else None
+        callee = self._callee(registration, session) if registration is not None else None
         if registration is None or callee is None:
             raise RequestError(
                 NO_SUCH_REGISTRATION, f"this session has no registration {message.registration}"
             )
-        self._of_session[session].registrations.discard(registration)
         session.peer.send(Unregistered(message.request))
         self._drop_callee(registration, callee)
 
     def revoke(self, registration: Registration, session: Session, reason: str | None) -> None:
         """Take a registration away from a callee that did not ask for it (specification, "Registration Revocation")."""
-        callee = registration.callee(session)
+        callee = self._callee(registration, session)
         if callee is None:
             raise RequestError(
                 NO_SUCH_REGISTRATION, f"session {session.id} is no callee of {registration.id}"
             )
-        self._of_session[session].registrations.discard(registration)
         if session.features & CALLEE_REVOCATION:
             session.peer.send(
                 Unregistered(0, UnregisteredDetails(registration=registration.id, reason=reason))
@@ -186,12 +170,12 @@ class Dealer:
     def is_callee(self, session: Session, procedure: str) -> bool:
         """Return whether `session` implements `procedure`."""
         registration = self.index.best(procedure)
-        return registration is not None and registration.callee(session) is not None
+        return registration is not None and self._callee(registration, session) is not None
 
     def is_on_its_way(self, session: Session, request: int) -> bool:
-        """Return whether the session waits for a call of this request id."""
+        """Return whether a CALL of this request id can be a piece of a call that was begun before."""
         calls = self._of_session.get(session)
-        return calls is not None and request in calls.made
+        return calls is not None and (request in calls.made or calls.has_ended(request))
 
     # Calling.
 
@@ -200,42 +184,24 @@ class Dealer:
         if self._continues(session, message):
             return
         self._counters.calls += 1
-        procedure, options = message.procedure, message.options
-        self._check_uri(procedure)
-        passthru = passthru_of(options, session.features, CALLER_PASSTHRU)
-        if options.progress and not session.features & CALLER_PROGRESSIVE_INVOCATIONS:
-            # "The Caller did not announce the progressive call invocations feature" (specification, "Progressive Call
-            # Invocations")
-            raise ProtocolViolation("progressive_call_invocations was not announced in HELLO")
-        decision = authorize(session, procedure, "call")
-        if is_reserved(procedure):
-            self._call_meta(session, message, by_name=decision.by_name)
+        if not message.options.progress:
+            self._begin(session, message)
             return
-        registration = self.index.best(procedure)
-        if registration is None:
-            raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {procedure!r}")
-        made = self._calls(session).made
-        if len(made) >= PENDING_CALLS_LIMIT:
-            raise RequestError(
-                TOO_MANY_CALLS, f"{PENDING_CALLS_LIMIT} calls of this session wait for an answer already"
-            )
-        if options.disclose_me and not session.may_disclose:
-            raise RequestError(DISCLOSE_ME_DISALLOWED, "this role may not disclose its identity")
-
-        pending = PendingCall(session, message.request, procedure, options, registration)
-        pending.disclose = decision.disclose or options.disclose_me
-        pending.passthru = passthru
-        callee = registration.pick()
-        if callee is None:
-            self._wait_for_callee(pending, message.payload)
-        else:
-            self._invoke(pending, callee, message.payload)
-        made[message.request] = pending
-        self._start_timer(pending)
+        if not session.features & CALLER_PROGRESSIVE_INVOCATIONS:
+            # "The *Caller* did not announce the progressive call invocations feature during the `HELLO` handshake"
+            # (specification, "Progressive Call Invocations")
+            raise ProtocolViolation("progressive_call_invocations was not announced in HELLO")
+        try:
+            self._begin(session, message)
+        except (RequestError, PayloadError):
+            # The caller does not know yet that it is refused: what follows of the call is discarded.
+            self._calls(session).remember_ended(message.request)
+            raise
 
     def cancel(self, session: Session, message: Cancel) -> None:
         """Give a call up (specification, "Call Canceling"); one that is not there (any more) is ignored."""
-        pending = self._calls(session).made.get(message.request)
+        calls = self._of_session.get(session)
+        pending = calls.made.get(message.request) if calls is not None else None
         if pending is not None:
             # The specification names no default; clients leave the mode out and expect what this one does.
             self._cancel(
@@ -248,16 +214,15 @@ class Dealer:
         passthru = passthru_of(message.options, session.features, CALLEE_PASSTHRU)
         if pending is None:
             return
+        if passthru.get("ppt_scheme") and not pending.caller.features & CALLER_PASSTHRU:
+            self._refuse_result(pending, "the caller does not support payload passthru")
         if message.options.progress:
             self._yield_progress(pending, message.payload, passthru)
             return
         self._finish(pending)
-        if passthru.get("ppt_scheme") and not pending.caller.features & CALLER_PASSTHRU:
-            text = "the caller does not support payload passthru"
-            self._fail(pending, FEATURE_NOT_SUPPORTED, text)
-            raise RequestError(FEATURE_NOT_SUPPORTED, text)
+        details = ResultDetails(**passthru) if passthru else _NO_RESULT_DETAILS
         try:
-            pending.caller.peer.send(Result(pending.request, _result_details(passthru), message.payload))
+            pending.caller.peer.send(Result(pending.request, details, message.payload))
         except PayloadError as error:
             self._fail(pending, INVALID_ARGUMENT, f"the result cannot reach the caller: {error}")
 
@@ -274,7 +239,7 @@ class Dealer:
             self._reroute(pending)
             return
         self._finish(pending)
-        details = {key: value for key, value in message.details.items() if key.startswith(("ppt_", "enc_"))}
+        details = passthru_of_error(message.details)
         try:
             pending.caller.peer.send(
                 Error(codes.CALL, pending.request, details, message.error, message.payload)
@@ -297,20 +262,54 @@ class Dealer:
         calls = self._of_session.pop(session, None)
         if calls is None:
             return
-        for registration in list(calls.registrations):
-            callee = registration.callee(session)
-            if callee is not None:
-                self._drop_callee(registration, callee, left=session)
+        # First what waits for a callee, or one that is freed below would be given it.
+        for pending in calls.made.values():
+            if pending.callee is None:
+                self._finish(pending)
+        for registration, callee in list(calls.registrations.items()):
+            self._drop_callee(registration, callee)
         for pending in list(calls.taken.values()):
             self._finish(pending)
             if pending.caller is not session:
                 # `wamp.error.canceled`: the specification spells it with one l but for one place.
                 self._fail(pending, CANCELED, "the callee left before it answered")
-        for pending in list(calls.made.values()):
-            self._interrupt(pending, "killnowait", None)
-            self._finish(pending)
+        for pending in calls.made.values():
+            if pending.callee is not None:
+                self._interrupt(pending, "killnowait", None)
+                self._finish(pending)
 
     # A call's way.
+
+    def _begin(self, session: Session, message: Call) -> None:
+        procedure, options = message.procedure, message.options
+        self._check_uri(procedure)
+        passthru = passthru_of(options, session.features, CALLER_PASSTHRU)
+        decision = authorize(session, procedure, "call")
+        if is_reserved(procedure):
+            self._call_meta(session, message, by_name=decision.by_name)
+            return
+        registration = self.index.best(procedure)
+        if registration is None:
+            raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {procedure!r}")
+        made = self._calls(session).made
+        if len(made) >= PENDING_CALLS_LIMIT:
+            raise RequestError(
+                TOO_MANY_CALLS, f"{PENDING_CALLS_LIMIT} calls of this session wait for an answer already"
+            )
+        if options.disclose_me and not session.may_disclose:
+            raise RequestError(DISCLOSE_ME_DISALLOWED, "this role may not disclose its identity")
+
+        pending = PendingCall(
+            session,
+            message.request,
+            procedure,
+            options,
+            registration,
+            disclose=decision.disclose or options.disclose_me,
+            passthru=passthru,
+        )
+        self._offer(pending, [message.payload])
+        made[message.request] = pending
 
     def _continues(self, session: Session, message: Call) -> bool:
         """Take a further piece of a progressive call; return whether the message was one."""
@@ -319,18 +318,22 @@ class Dealer:
             return False
         pending = calls.made.get(message.request)
         if pending is None:
-            # "the Caller may be unaware that the call is completed": such a piece is discarded.
-            return message.request in calls.finished_progressive
+            if not calls.has_ended(message.request):
+                return False
+            # "the *Caller* may be unaware that the call is completed by time it sends another progressive CALL
+            # continuation": such a piece is discarded.
+            if not message.options.progress:
+                calls.forget_ended(message.request)
+            return True
         if not pending.is_open or pending.procedure != message.procedure:
             raise ProtocolViolation(
                 f"request id {message.request} belongs to a call that is not answered yet"
             )
         pending.is_open = message.options.progress
-        if pending.callee is None:
-            raise RequestError(
-                NO_AVAILABLE_CALLEE, "the call still waits for a callee, which takes pieces only itself"
-            )
-        self._send_invocation(pending, pending.callee, message.payload)
+        if pending.kept is not None:
+            self._keep(pending, message.payload)
+        if pending.callee is not None and not pending.is_interrupted:
+            self._send_piece(pending, pending.callee, message.payload, progress=pending.is_open)
         return True
 
     def _call_meta(self, session: Session, message: Call, *, by_name: bool) -> None:
@@ -338,29 +341,86 @@ class Dealer:
         if payload is None:
             raise RequestError(NO_SUCH_PROCEDURE, f"the router has no procedure {message.procedure!r}")
         session.peer.send(Result(message.request, ResultDetails(), payload))
+        if message.options.progress:
+            self._calls(session).remember_ended(message.request)
 
-    def _invoke(self, pending: PendingCall, callee: Callee, payload: Payload) -> None:
+    def _offer(self, pending: PendingCall, pieces: list[Payload]) -> None:
+        """Give a call to the callee whose turn it is, or let it wait for one; raises when neither can be."""
+        registration = pending.registration
+        callee = registration.pick(pending.tried)
+        while callee is not None:
+            try:
+                self._invoke(pending, callee, pieces)
+            except (RequestError, PayloadError):
+                if not pending.tried:
+                    raise
+                # Another one has declined it already; whoever cannot take it is as good as unavailable.
+                pending.tried |= {callee.session}
+                callee = registration.pick(pending.tried)
+            else:
+                return
+        if pending.tried and not registration.has_untried(pending.tried):
+            raise RequestError(NO_AVAILABLE_CALLEE, f"no callee of {pending.procedure!r} is available")
+        self._wait_for_callee(pending, pieces)
+
+    def _invoke(self, pending: PendingCall, callee: Callee, pieces: list[Payload]) -> None:
+        """Send a call to `callee`; raises, with nothing changed, when that cannot be given it."""
         session = callee.session
         if pending.options.progress and not session.features & CALLEE_PROGRESSIVE_INVOCATIONS:
             raise RequestError(
                 FEATURE_NOT_SUPPORTED, "the callee does not support progressive call invocations"
             )
-        if pending.passthru.get("ppt_scheme") and not session.features & CALLEE_PASSTHRU:
+        if pending.passthru and pending.passthru.get("ppt_scheme") and not session.features & CALLEE_PASSTHRU:
             raise RequestError(FEATURE_NOT_SUPPORTED, "the callee does not support payload passthru")
         calls = self._of_session[session]
-        pending.invocation = calls.invocation_ids.next()
-        self._send_invocation(pending, callee, payload)
+        invocation = calls.invocation_ids.following
+        details = pending.details_for(callee, progress=pending.is_open or len(pieces) > 1)
+        session.peer.send(Invocation(invocation, pending.registration.id, details, pieces[0]))
+
+        calls.invocation_ids.last = pending.invocation = invocation
+        calls.taken[invocation] = pending
         pending.callee = callee
-        pending.payload = payload if session.features & CALLEE_REROUTE else None
         callee.active += 1
-        calls.taken[pending.invocation] = pending
+        may_be_rerouted = pending.registration.invoke != "single" and session.features & CALLEE_REROUTE
+        pending.kept = pieces if may_be_rerouted else None
+        if pending.options.timeout and pending.timer is None and not callee.takes_timeouts:
+            self._start_timer(pending)
+        if len(pieces) > 1:
+            self._send_kept(pending, callee, pieces)
 
-    def _send_invocation(self, pending: PendingCall, callee: Callee, payload: Payload) -> None:
-        callee.session.peer.send(
-            Invocation(pending.invocation, pending.registration.id, _details(pending, callee), payload)
-        )
+    def _send_kept(self, pending: PendingCall, callee: Callee, pieces: list[Payload]) -> None:
+        for number, piece in enumerate(pieces[1:], 2):
+            self._send_piece(pending, callee, piece, progress=pending.is_open or number < len(pieces))
+            if pending.callee is not callee:
+                return
 
-    def _wait_for_callee(self, pending: PendingCall, payload: Payload) -> None:
+    def _send_piece(self, pending: PendingCall, callee: Callee, payload: Payload, *, progress: bool) -> None:
+        """Send a further piece of a call to its callee; the call ends when that cannot be given it."""
+        details = pending.details_for(callee, progress=progress)
+        try:
+            callee.session.peer.send(
+                Invocation(pending.invocation, pending.registration.id, details, payload)
+            )
+        except PayloadError as error:
+            self._cancel(
+                pending, "killnowait", INVALID_ARGUMENT, f"the callee cannot be given this payload: {error}"
+            )
+
+    def _keep(self, pending: PendingCall, payload: Payload) -> None:
+        """Keep a further piece of a call that waits for a callee, or may have to be given to another one."""
+        kept = pending.kept
+        if kept is not None and len(kept) < KEPT_PIECES_LIMIT:
+            kept.append(payload)
+        elif pending.callee is None:
+            self._finish(pending)
+            self._fail(
+                pending, MAX_CONCURRENCY_REACHED, f"{KEPT_PIECES_LIMIT} pieces of this call wait already"
+            )
+        else:
+            # It has gone too far to begin again somewhere else.
+            pending.kept = None
+
+    def _wait_for_callee(self, pending: PendingCall, pieces: list[Payload]) -> None:
         """Queue a call for which no callee is free, where the configuration has a queue for it."""
         limit = self._queues.best(pending.procedure)
         if limit is None:
@@ -372,90 +432,109 @@ class Dealer:
             raise RequestError(
                 MAX_CONCURRENCY_REACHED, f"{limit} calls of {pending.procedure!r} wait already"
             )
-        pending.payload = payload
-        waiting.append(pending)
+        pending.kept = pieces
+        waiting[pending] = None
+        if pending.options.timeout and pending.timer is None:
+            self._start_timer(pending)
 
     def _serve_waiting(self, registration: Registration) -> None:
-        waiting = registration.waiting
-        while waiting:
-            callee = registration.pick(waiting[0].tried)
-            if callee is None:
+        """Give waiting calls, in the order in which they came, to callees that are free."""
+        while registration.waiting:
+            served = self._next_waiting(registration)
+            if served is None:
                 return
-            pending = waiting.popleft()
-            payload = pending.payload or PlainPayload()
+            pending, callee = served
+            del registration.waiting[pending]
             try:
-                self._invoke(pending, callee, payload)
+                self._invoke(pending, callee, pending.kept or [PlainPayload()])
             except (RequestError, PayloadError) as error:
-                self._finish(pending)
-                uri = error.uri if isinstance(error, RequestError) else INVALID_ARGUMENT
-                self._fail(pending, uri, str(error.args[-1]))
+                self._refuse(pending, error)
 
-    def _yield_progress(self, pending: PendingCall, payload: Payload, passthru: dict[str, str]) -> None:
-        if not pending.options.receive_progress or pending.is_interrupted:
+    @staticmethod
+    def _next_waiting(registration: Registration) -> tuple[PendingCall, Callee] | None:
+        for pending in registration.waiting:
+            callee = registration.pick(pending.tried)
+            if callee is not None:
+                return pending, callee
+            if not pending.tried:
+                # Nobody is free for anyone; one that was declined may only be waiting for the others.
+                return None
+        return None
+
+    def _yield_progress(self, pending: PendingCall, payload: Payload, passthru: dict[str, Any]) -> None:
+        callee = pending.callee
+        if callee is None or not pending.wants_progress_of(callee):
             self._counters.answers_dropped += 1
             return
         if pending.timer is not None:
-            # With progressive results the limit is the time between two of them.
+            # "the time limit between the initial call and the first result, and between results thereafter"
             pending.timer.cancel()
             self._start_timer(pending)
-        pending.caller.peer.send(Result(pending.request, _result_details(passthru, progress=True), payload))
+        # Another callee would send again what the caller has.
+        pending.kept = None
+        details = ResultDetails(progress=True, **passthru) if passthru else _PROGRESS_DETAILS
+        try:
+            pending.caller.peer.send(Result(pending.request, details, payload))
+        except PayloadError as error:
+            self._cancel(
+                pending, "killnowait", INVALID_ARGUMENT, f"a result cannot reach the caller: {error}"
+            )
+
+    def _refuse_result(self, pending: PendingCall, text: str) -> NoReturn:
+        """End a call whose caller cannot be given its result, and let the callee know."""
+        self._cancel(pending, "skip", FEATURE_NOT_SUPPORTED, text)
+        raise RequestError(FEATURE_NOT_SUPPORTED, text)
 
     def _reroute(self, pending: PendingCall) -> None:
         """Ask the next callee, as if the one that is unavailable were not there (specification, "Call Re-Routing")."""
-        payload, registration = pending.payload, pending.registration
-        assert pending.callee is not None  # noqa: S101 - it has just answered
-        pending.tried.add(pending.callee.session)
+        pieces, callee = pending.kept, pending.callee
+        if callee is not None:
+            pending.tried |= {callee.session}
         self._release(pending)
-        callee = registration.pick(pending.tried) if registration.invoke != "single" else None
-        if callee is None or payload is None:
-            self._finish(pending)
-            self._fail(pending, NO_AVAILABLE_CALLEE, f"no callee of {pending.procedure!r} is available")
-            return
         try:
-            self._invoke(pending, callee, payload)
+            if pieces is None:
+                raise RequestError(NO_AVAILABLE_CALLEE, f"no callee of {pending.procedure!r} is available")
+            self._offer(pending, pieces)
         except (RequestError, PayloadError) as error:
-            self._finish(pending)
-            self._fail(pending, NO_AVAILABLE_CALLEE, str(error.args[-1]))
+            self._refuse(pending, error)
 
     def _cancel(
         self, pending: PendingCall, mode: Literal["skip", "kill", "killnowait"], uri: str, text: str
     ) -> None:
-        if mode == "kill" and self._interrupt(pending, "kill", uri):
-            pending.is_interrupted = True
+        """End a call; with `kill` that is left to its callee, if it can be interrupted."""
+        if mode != "skip" and self._interrupt(pending, mode, uri) and mode == "kill":
             return
-        if mode != "skip":
-            self._interrupt(pending, "killnowait", uri)
         self._finish(pending)
         self._fail(pending, uri, text)
 
     def _interrupt(
         self, pending: PendingCall, mode: Literal["kill", "killnowait"], reason: str | None
     ) -> bool:
-        """Ask a call's callee to stop; return whether it was asked: it may not support that, or there is none yet."""
+        """Ask a call's callee, once, to stop; return whether it was: it may not support that, or there is none yet."""
         callee = pending.callee
-        if callee is None or callee.session not in self._of_session:
+        if callee is None or not callee.session.features & CALLEE_CANCELING:
             return False
-        if not callee.session.features & CALLEE_CANCELING:
-            return False
-        callee.session.peer.send(Interrupt(pending.invocation, InterruptOptions(mode=mode, reason=reason)))
+        if not pending.is_interrupted:
+            pending.is_interrupted = True
+            callee.session.peer.send(
+                Interrupt(pending.invocation, InterruptOptions(mode=mode, reason=reason))
+            )
         return True
 
     def _start_timer(self, pending: PendingCall) -> None:
-        timeout = pending.options.timeout
-        callee = pending.callee
-        is_forwarded = callee is not None and _forwards_timeout(callee)
-        if timeout and not is_forwarded:
-            pending.timer = self._clock.later(
-                timeout * self._timeout_unit_s,
-                lambda: self._cancel(pending, "killnowait", TIMEOUT, "the call has run out of time"),
-            )
+        # The specification sets no upper limit, but a timer has one.
+        timeout = min(pending.options.timeout, MAX_ID)
+        pending.timer = self._clock.later(
+            timeout * self._timeout_unit_s,
+            lambda: self._cancel(pending, "killnowait", TIMEOUT, "the call has run out of time"),
+        )
 
-    def _taken(self, callee: Session, invocation: int) -> PendingCall | None:
+    def _taken(self, session: Session, invocation: int) -> PendingCall | None:
         """Return the call that `invocation` stands for; None when its caller no longer waits."""
-        calls = self._calls(callee)
-        pending = calls.taken.get(invocation)
+        calls = self._of_session.get(session)
+        pending = calls.taken.get(invocation) if calls is not None else None
         if pending is None:
-            if invocation > calls.invocation_ids.last:
+            if calls is None or invocation > calls.invocation_ids.last:
                 raise ProtocolViolation(f"invocation {invocation} was never made")
             self._counters.answers_dropped += 1
         return pending
@@ -465,12 +544,13 @@ class Dealer:
         if pending.timer is not None:
             pending.timer.cancel()
             pending.timer = None
-        made = self._of_session.get(pending.caller)
-        if made is not None and made.made.pop(pending.request, None) is not None and pending.options.progress:
-            made.finished_progressive.append(pending.request)
+        calls = self._of_session.get(pending.caller)
+        if calls is not None:
+            calls.made.pop(pending.request, None)
+            if pending.is_open:
+                calls.remember_ended(pending.request)
         if pending.callee is None:
-            if pending in pending.registration.waiting:
-                pending.registration.waiting.remove(pending)
+            pending.registration.waiting.pop(pending, None)
         else:
             self._release(pending)
 
@@ -481,15 +561,23 @@ class Dealer:
             return
         pending.callee = None
         callee.active -= 1
-        taken = self._of_session.get(callee.session)
-        if taken is not None:
-            taken.taken.pop(pending.invocation, None)
+        calls = self._of_session.get(callee.session)
+        if calls is not None:
+            calls.taken.pop(pending.invocation, None)
         if pending.registration.waiting:
             self._serve_waiting(pending.registration)
+
+    def _refuse(self, pending: PendingCall, error: RequestError | PayloadError) -> None:
+        """End a call that was taken on but cannot go on."""
+        self._finish(pending)
+        uri = error.uri if isinstance(error, RequestError) else INVALID_ARGUMENT
+        self._fail(pending, uri, str(error.args[-1]))
 
     def _fail(self, pending: PendingCall, uri: str, text: str) -> None:
         self._counters.calls_failed += 1
         pending.caller.peer.send(Error(codes.CALL, pending.request, {}, uri, PlainPayload([text])))
+
+    # The books.
 
     def _calls(self, session: Session) -> SessionCalls:
         calls = self._of_session.get(session)
@@ -497,18 +585,54 @@ class Dealer:
             calls = self._of_session[session] = SessionCalls()
         return calls
 
-    def _drop_callee(self, registration: Registration, callee: Callee, left: Session | None = None) -> None:
+    def _callee(self, registration: Registration, session: Session) -> Callee | None:
+        """Return the callee of `registration` that `session` is."""
+        calls = self._of_session.get(session)
+        return calls.registrations.get(registration) if calls is not None else None
+
+    def _registration_to_share(
+        self, session: Session, procedure: str, options: RegisterOptions
+    ) -> Registration | None:
+        """Return the registration `session` may join, None when it makes one; raises when it may do neither."""
+        registration = self.index.get(procedure, options.match)
+        if registration is None:
+            return None
+        if options.force_reregister:
+            for callee in list(registration.callees):
+                self.revoke(registration, callee.session, "another callee has taken the procedure over")
+            return None
+        if (
+            "single" in (registration.invoke, options.invoke)
+            or registration.invoke != options.invoke
+            or self._callee(registration, session) is not None
+        ):
+            raise RequestError(
+                PROCEDURE_ALREADY_EXISTS,
+                f"{procedure!r} ({options.match}) is registered already with invoke: {registration.invoke!r}",
+            )
+        return registration
+
+    def _drop_callee(self, registration: Registration, callee: Callee) -> None:
+        """Take a callee from a registration, which goes with its last one; what waits for it is seen to."""
+        session = callee.session
+        calls = self._of_session.get(session)
+        if calls is not None:
+            del calls.registrations[registration]
         registration.remove(callee)
-        session_id = callee.session.id
-        self._announce("wamp.registration.on_unregister", session_id, registration.id)
-        if registration.callees:
-            return
-        del self.registrations[registration.id]
-        self.index.remove(registration.procedure, registration.match)
-        self._announce("wamp.registration.on_delete", session_id, registration.id)
+        self._announce("wamp.registration.on_unregister", session.id, registration.id)
+        if not registration.callees:
+            del self.registrations[registration.id]
+            self.index.remove(registration.procedure, registration.match)
+            self._announce("wamp.registration.on_delete", session.id, registration.id)
+        if registration.waiting:
+            self._let_down(registration)
+            self._serve_waiting(registration)
+
+    def _let_down(self, registration: Registration) -> None:
+        """Fail the waiting calls for which there is no callee any more."""
         for pending in list(registration.waiting):
-            self._finish(pending)
-            if pending.caller is not left:
+            if not registration.callees or (pending.tried and not registration.has_untried(pending.tried)):
+                self._finish(pending)
                 self._fail(pending, NO_AVAILABLE_CALLEE, "the last callee has gone")
 
 
@@ -523,33 +647,5 @@ def registration_details(registration: Registration) -> dict[str, Any]:
     }
 
 
-def _result_details(passthru: Mapping[str, Any], *, progress: bool | None = None) -> ResultDetails:
-    return ResultDetails(progress=progress, **passthru) if passthru or progress else _NO_RESULT_DETAILS
-
-
-def _forwards_timeout(callee: Callee) -> bool:
-    return callee.forward_timeout and bool(callee.session.features & CALLEE_TIMEOUT)
-
-
-def _details(pending: PendingCall, callee: Callee) -> InvocationDetails:
-    options, caller = pending.options, pending.caller
-    known: dict[str, Any] = dict(pending.passthru)
-    if pending.registration.match != "exact":
-        known["procedure"] = pending.procedure
-    if pending.disclose or callee.disclose_caller:
-        known["caller"] = caller.id
-        known["caller_authid"] = caller.principal.authid
-        known["caller_authrole"] = caller.principal.authrole
-    if caller.trustlevel is not None:
-        known["trustlevel"] = caller.trustlevel
-    if options.receive_progress and callee.session.features & CALLEE_PROGRESSIVE_RESULTS:
-        known["receive_progress"] = True
-    if pending.is_open:
-        known["progress"] = True
-    if options.timeout and _forwards_timeout(callee):
-        known["timeout"] = options.timeout
-    return InvocationDetails(**known) if known else _NO_DETAILS
-
-
-_NO_DETAILS = InvocationDetails()
 _NO_RESULT_DETAILS = ResultDetails()
+_PROGRESS_DETAILS = ResultDetails(progress=True)

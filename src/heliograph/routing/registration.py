@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from heliograph.routing.calls import PendingCall
+from heliograph.wamp.features import CALLEE_TIMEOUT
 from heliograph.wamp.messages import Invoke, RegisterOptions
 from heliograph.wamp.uris import Match
 
@@ -33,6 +33,11 @@ class Callee:
         """Whether it takes one more call."""
         return self.concurrency is None or self.active < self.concurrency
 
+    @property
+    def takes_timeouts(self) -> bool:
+        """Whether time limits are its own business: it has asked for them, and can keep them."""
+        return self.forward_timeout and bool(self.session.features & CALLEE_TIMEOUT)
+
 
 class Registration:
     """A procedure, or a pattern of procedures; all its callees share one id.
@@ -57,13 +62,9 @@ class Registration:
         self.created_s = created_s
         self.callees: list[Callee] = []
         """In the order in which they registered."""
-        self.waiting: deque[PendingCall] = deque()
-        """Calls for which no callee is free."""
+        self.waiting: dict[PendingCall, None] = {}
+        """Calls for which no callee is free, in the order in which they came."""
         self._next = 0
-
-    def callee(self, session: Session) -> Callee | None:
-        """Return the callee that `session` is."""
-        return next((callee for callee in self.callees if callee.session is session), None)
 
     def remove(self, callee: Callee) -> None:
         """Take a callee out; the rotation goes on with the one whose turn it was."""
@@ -72,22 +73,41 @@ class Registration:
         if position < self._next:
             self._next -= 1
 
-    def pick(self, tried: Container[Session] = ()) -> Callee | None:
-        """Return the free callee whose turn it is by the registration's policy, leaving out those in `tried`."""
-        able = [callee for callee in self.callees if callee.is_free and callee.session not in tried]
-        if not able:
-            return None
-        if self.invoke == "roundrobin":
-            return self._pick_in_rotation(able)
-        if self.invoke == "random":
-            return random.choice(able)  # noqa: S311 - guards nothing
-        return able[-1] if self.invoke == "last" else able[0]
+    def has_untried(self, tried: Container[Session]) -> bool:
+        """Return whether there is a callee, free or not, that is not in `tried`."""
+        return any(callee.session not in tried for callee in self.callees)
 
-    def _pick_in_rotation(self, able: list[Callee]) -> Callee:
-        count = len(self.callees)
-        for step in range(count):
-            position = (self._next + step) % count
-            if self.callees[position] in able:
+    def pick(self, tried: Container[Session] = ()) -> Callee | None:
+        """Return the callee whose turn it is by the registration's policy, as if those in `tried` were not there.
+
+        None when there is no other, or it works as much as it may: load is balanced over those that are free
+        (`roundrobin`, `random`), but a stand-by is not asked because the one before it is busy (`first`, `last`).
+        """
+        if self.invoke == "roundrobin":
+            return self._pick_in_rotation(tried)
+        if self.invoke == "random":
+            return self._pick_at_random(tried)
+        for callee in reversed(self.callees) if self.invoke == "last" else self.callees:
+            if callee.session not in tried:
+                return callee if callee.is_free else None
+        return None
+
+    def _pick_in_rotation(self, tried: Container[Session]) -> Callee | None:
+        callees = self.callees
+        count = len(callees)
+        for position in range(self._next, self._next + count):
+            callee = callees[position % count]
+            if callee.is_free and callee.session not in tried:
                 self._next = (position + 1) % count
-                return self.callees[position]
-        raise AssertionError("an able callee is one of the registration's")
+                return callee
+        return None
+
+    def _pick_at_random(self, tried: Container[Session]) -> Callee | None:
+        able = self.callees
+        while able:
+            callee = random.choice(able)  # noqa: S311 - guards nothing
+            if callee.is_free and callee.session not in tried:
+                return callee
+            # Only now that the first pick has failed is it worth looking at all of them.
+            able = [callee for callee in self.callees if callee.is_free and callee.session not in tried]
+        return None

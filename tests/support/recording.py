@@ -1,9 +1,11 @@
 """The router without sockets: sessions whose peers write down what they are sent."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
+from heliograph.auth.principal import Principal
 from heliograph.routing.options import (
     AllowedActions,
     PermissionRule,
@@ -166,15 +168,20 @@ class SessionPair:
         self.peer = RecordingPeer(serializer)
         self.session = Session(router, self.peer, SessionOptions(anonymous_role=role, strict_ids=strict_ids))
         self._requests = count(1)
+        self._unhandled: deque[Message] = deque()
 
     def says(self, *messages: Message) -> list[Message]:
-        """Let the peer send `messages`; return what it has received since it was last asked."""
-        for message in messages:
-            self.session.receive(message)
-        return self.peer.take()
+        """Let the peer send `messages`; return what it has received since it was last asked.
+
+        As at a transport, messages wait while the session waits for a decision.
+        """
+        self._unhandled.extend(messages)
+        return self.hears()
 
     def hears(self) -> list[Message]:
         """Return what the peer has received since it was last asked."""
+        while self._unhandled and not self.peer.is_held:
+            self.session.receive(self._unhandled.popleft())
         return self.peer.take()
 
     def join(self, realm: str = REALM, features: Mapping[str, Collection[str]] = {}) -> "SessionPair":
@@ -247,6 +254,15 @@ class Bench:
     ) -> SessionPair:
         """Return a session that has joined, announcing `features` of each role."""
         return self.connect(serializer, role=role).join(features=features)
+
+    def join_as(
+        self, authid: str, role: str = "anonymous", *, serializer: Serializer | None = None
+    ) -> SessionPair:
+        """Return a session that has joined and proven to be `authid`."""
+        pair = self.connect(serializer, role=role)
+        principal = Principal(authid=authid, authrole=role, authmethod="ticket", authprovider="static")
+        pair.session.establish(self.realm, principal)
+        return pair
 
     def assert_nothing_left(self) -> None:
         """Every table of the realm is empty."""

@@ -9,7 +9,11 @@ Static rules are looked up as Crossbar.io does, so that a configuration means th
    overrides it, if its pattern matches. A wildcard whose only empty component is its first or last has no gap and
    matches nothing but its own text.
 
-`{authrole}` in a rule stands for the role's name, `{authid}` for the session's authid, if that was authenticated.
+A wildcard rule may hold any characters; Crossbar.io ignores one with upper case or regex characters, even one that
+denies.
+
+`{authrole}` in a rule stands for the role's name, `{authid}` for the session's authid, if that was authenticated. They
+are filled in as text, after stars have been read: whatever an authid holds stands for itself.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from msgspec import Struct
 from heliograph.routing.options import PermissionRule, RoleOptions
 from heliograph.wamp.errors import NOT_AUTHORIZED, PayloadError, RequestError
 from heliograph.wamp.payload import Payload
+from heliograph.wamp.uris import is_reserved
 
 if TYPE_CHECKING:
     from heliograph.routing.router_caller import RouterCaller
@@ -32,11 +37,18 @@ if TYPE_CHECKING:
 Action = Literal["publish", "subscribe", "call", "register"]
 
 REMEMBERED_DECISIONS = 8192
-"""Decisions kept for a role; when there are as many, all are forgotten and asked again."""
+"""Decisions kept for a role; when there are as many, all are forgotten and made again."""
+
+REMEMBERED_TABLES = 1024
+"""Authids of a role whose own rules are kept; likewise."""
 
 AUTHID = "{authid}"
 AUTHROLE = "{authrole}"
+_TEMPLATE = re.compile(r"\{authid\}|\{authrole\}")
 _UNSAFE_IN_URI = re.compile(r"[\s.#]|\A\Z")
+
+Question = tuple[str, Action, str]
+"""What is decided about: URI, action, and how the URI is matched."""
 
 
 class Decision(Struct, frozen=True):
@@ -58,15 +70,17 @@ _ALLOWED = Decision(allow=True)
 
 
 class DecisionPending(Exception):  # noqa: N818 - says that something has to be waited for
-    """A decision is on its way; the request is repeated when it is there.
+    """A decision has to be asked for; the request is repeated when it is there.
 
     Args:
-        wait: called with what is to be done then.
+        question: what is decided.
+        ask: called with what takes the decision.
     """
 
-    def __init__(self, wait: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, question: Question, ask: Callable[[Callable[[Decision], None]], None]) -> None:
         super().__init__()
-        self.wait = wait
+        self.question = question
+        self.ask = ask
 
 
 class Authorizer(Protocol):
@@ -92,31 +106,31 @@ class StaticAuthorizer:
     """
 
     def __init__(self, role: RoleOptions) -> None:
-        self._allow_by_default = role.allow_by_default
-        rules = [_with_uri(rule, rule.uri.replace(AUTHROLE, role.name)) for rule in role.permissions]
-        self._personal_rules = rules if any(AUTHID in rule.uri for rule in rules) else None
-        self._common = RuleTable(
-            [rule for rule in rules if AUTHID not in rule.uri], default=role.allow_by_default
-        )
-        self._personal: dict[str, RuleTable] = {}
+        self._role = role
+        self._has_personal_rules = any(AUTHID in rule.uri for rule in role.permissions)
+        # The rules by authid; "" stands for sessions whose authid opens nothing.
+        self._tables: dict[str, RuleTable] = {}
+        self._remembered: dict[tuple[str, str, Action], Decision] = {}
 
     def decide(self, session: Session, uri: str, action: Action, _match: str) -> Decision:
         """Return what the rules say."""
-        if self._personal_rules is None:
-            return self._common.decide(uri, action)
-        return self._table(self._personal_rules, session).decide(uri, action)
+        authid = _authid_for_rules(session) if self._has_personal_rules else ""
+        key = (authid, uri, action)
+        decision = self._remembered.get(key)
+        if decision is None:
+            if len(self._remembered) >= REMEMBERED_DECISIONS:
+                self._remembered.clear()
+            decision = self._remembered[key] = self._table(authid).decide(uri, action)
+        return decision
 
-    def _table(self, rules: Sequence[PermissionRule], session: Session) -> RuleTable:
-        authid = session.principal.authid
-        # An authid somebody chose freely, or one that would add components, opens nothing.
-        if not session.principal.is_authenticated or _UNSAFE_IN_URI.search(authid):
-            return self._common
-        table = self._personal.get(authid)
+    def _table(self, authid: str) -> RuleTable:
+        table = self._tables.get(authid)
         if table is None:
-            if len(self._personal) >= REMEMBERED_DECISIONS:
-                self._personal.clear()
-            own = [_with_uri(rule, rule.uri.replace(AUTHID, authid)) for rule in rules]
-            table = self._personal[authid] = RuleTable(own, default=self._allow_by_default)
+            if len(self._tables) >= REMEMBERED_TABLES:
+                self._tables.clear()
+            filled_in = (_filled_in(rule, self._role.name, authid) for rule in self._role.permissions)
+            rules = [rule for rule in filled_in if rule is not None]
+            table = self._tables[authid] = RuleTable(rules, default=self._role.allow_by_default)
         return table
 
 
@@ -132,24 +146,14 @@ class RuleTable:
         self._default = _ALLOWED if default else _DENIED
         self._plain = _longest_first(rule for rule in rules if not _has_gap(rule))
         self._gapped = _longest_first(rule for rule in rules if _has_gap(rule))
-        self._decisions: dict[tuple[str, Action], Decision] = {}
 
     def decide(self, uri: str, action: Action) -> Decision:
         """Return what the rules say."""
-        key = (uri, action)
-        decision = self._decisions.get(key)
-        if decision is None:
-            if len(self._decisions) >= REMEMBERED_DECISIONS:
-                self._decisions.clear()
-            decision = self._decisions[key] = self._decide(uri, action)
-        return decision
-
-    def _decide(self, uri: str, action: Action) -> Decision:
         rule = self._rule(uri)
         if rule is None:
             return self._default
         disclose = {"call": rule.disclose.caller, "publish": rule.disclose.publisher}.get(action, False)
-        return Decision(getattr(rule.allow, action), disclose, rule.uri.startswith("wamp."))
+        return Decision(getattr(rule.allow, action), disclose, is_reserved(rule.uri))
 
     def _rule(self, uri: str) -> PermissionRule | None:
         found = next((rule for stem, rule in self._plain if uri.startswith(stem)), None)
@@ -170,17 +174,19 @@ class AuthorizerAnswer(Struct, frozen=True, forbid_unknown_fields=True):
     disclose: bool = False
 
 
-_Key = tuple[int, str, Action, str]
+_Asked = tuple[int, int, Question]
+"""Session id, how often the session's details were changed, and what was asked: all an answer may depend on."""
 
 
 class DynamicAuthorizer:
     """Decides by asking a WAMP procedure: `procedure(session_details, uri, action, options)`.
 
-    An answer is remembered only when it says so (`cache: true`), for the same session, URI, action and matching. The
-    procedure's own callee is judged by the role's static rules: asked about itself it would wait for itself.
+    An answer is remembered only when it says so (`cache: true`), for the same session with the same details, URI,
+    action and matching. The procedure itself, and whatever its own callee wants, is judged by the role's static rules:
+    asked about itself it would wait for itself. Static rules are also what names the router's privileged procedures.
 
     Args:
-        role: names the procedure; its static rules are for the procedure's callee.
+        role: names the procedure.
         caller: calls on the router's behalf.
     """
 
@@ -191,46 +197,43 @@ class DynamicAuthorizer:
         self._timeout_s = role.authorizer_timeout_s
         self._static = StaticAuthorizer(role)
         self._caller = caller
-        self._remembered: dict[_Key, Decision] = {}
-        self._just_decided: dict[_Key, Decision] = {}
-        self._waiting: dict[_Key, list[Callable[[], None]]] = {}
+        self._remembered: dict[_Asked, Decision] = {}
+        self._waiting: dict[_Asked, list[Callable[[Decision], None]]] = {}
 
     def decide(self, session: Session, uri: str, action: Action, match: str) -> Decision:
         """Return the decision, if it is there."""
         if uri == self._procedure or self._caller.is_callee(session, self._procedure):
             return self._static.decide(session, uri, action, match)
-        key = (session.id, uri, action, match)
-        decision = self._just_decided.pop(key, None) or self._remembered.get(key)
+        asked = (session.id, session.details_changes, (uri, action, match))
+        decision = self._remembered.get(asked)
         if decision is None:
-            raise DecisionPending(lambda then: self._ask(session, key, then))
+            raise DecisionPending(asked[2], lambda then: self._ask(session, asked, then))
         return decision
 
-    def _ask(self, session: Session, key: _Key, then: Callable[[], None]) -> None:
-        waiting = self._waiting.get(key)
+    def _ask(self, session: Session, asked: _Asked, then: Callable[[Decision], None]) -> None:
+        waiting = self._waiting.get(asked)
         if waiting is not None:
             waiting.append(then)
             return
-        self._waiting[key] = [then]
-        _, uri, action, match = key
+        self._waiting[asked] = [then]
+        uri, action, match = asked[2]
+        named = self._static.decide(session, uri, action, match)
         self._caller.call(
             self._procedure,
             [session.details(), uri, action, {"match": match} if action in ("subscribe", "register") else {}],
             timeout_s=self._timeout_s,
-            then=lambda payload: self._answered(key, payload),
+            then=lambda payload: self._answered(asked, payload, by_name=named.allow and named.by_name),
         )
 
-    def _answered(self, key: _Key, payload: Payload | None) -> None:
+    def _answered(self, asked: _Asked, payload: Payload | None, *, by_name: bool) -> None:
         answer = _answer(payload)
-        decision = Decision(answer.allow, answer.disclose)
+        decision = Decision(answer.allow, answer.disclose, by_name)
         if answer.cache:
             if len(self._remembered) >= REMEMBERED_DECISIONS:
                 self._remembered.clear()
-            self._remembered[key] = decision
-        for then in self._waiting.pop(key):
-            self._just_decided[key] = decision
-            then()
-            # Whoever asked may have gone in the meantime.
-            self._just_decided.pop(key, None)
+            self._remembered[asked] = decision
+        for then in self._waiting.pop(asked):
+            then(decision)
 
 
 def authorize(session: Session, uri: str, action: Action, match: str = "exact") -> Decision:
@@ -240,7 +243,9 @@ def authorize(session: Session, uri: str, action: Action, match: str = "exact") 
         RequestError: `wamp.error.not_authorized`, it may not.
         DecisionPending: it has to be waited for.
     """
-    decision = session.authorizer.decide(session, uri, action, match)
+    decision = session.decisions.get((uri, action, match)) if session.decisions else None
+    if decision is None:
+        decision = session.authorizer.decide(session, uri, action, match)
     if not decision.allow:
         raise RequestError(NOT_AUTHORIZED, f"role {session.principal.authrole!r} may not {action} {uri!r}")
     return decision
@@ -252,18 +257,36 @@ def _answer(payload: Payload | None) -> AuthorizerAnswer:
         return AuthorizerAnswer(allow=False)
     try:
         args, kwargs = payload.decoded()
-        if len(args) == 1 and not kwargs:
-            return (
-                AuthorizerAnswer(args[0])
-                if isinstance(args[0], bool)
-                else msgspec.convert(args[0], AuthorizerAnswer)
-            )
-        return msgspec.convert(kwargs, AuthorizerAnswer)
+        if len(args) + bool(kwargs) != 1:
+            return AuthorizerAnswer(allow=False)
+        answer = args[0] if args else kwargs
+        return (
+            AuthorizerAnswer(answer)
+            if isinstance(answer, bool)
+            else msgspec.convert(answer, AuthorizerAnswer)
+        )
     except (PayloadError, msgspec.ValidationError):
         return AuthorizerAnswer(allow=False)
 
 
-def _with_uri(rule: PermissionRule, uri: str) -> PermissionRule:
+def _authid_for_rules(session: Session) -> str:
+    """Return what `{authid}` stands for; "" for one somebody chose freely, or that would add components."""
+    principal = session.principal
+    if not principal.is_authenticated or _UNSAFE_IN_URI.search(principal.authid):
+        return ""
+    return principal.authid
+
+
+def _filled_in(rule: PermissionRule, authrole: str, authid: str) -> PermissionRule | None:
+    """Return the rule with its templates filled in, None when it stands for nothing."""
+    if AUTHID in rule.uri and not authid:
+        return None
+    values = {AUTHID: authid, AUTHROLE: authrole}
+    # One pass: a template in what is filled in is plain text.
+    uri = _TEMPLATE.sub(lambda found: values[found[0]], rule.uri)
+    if is_reserved(uri) and not is_reserved(rule.uri):
+        # Nobody comes by the router's own URIs with a name.
+        return None
     return msgspec.structs.replace(rule, uri=uri)
 
 

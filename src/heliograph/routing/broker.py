@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heliograph.routing.authorizer import DecisionPending, authorize
 from heliograph.routing.counters import Counters
-from heliograph.routing.history import History, HistoryEntry, timestamp
+from heliograph.routing.history import History, HistoryEntry, moment, timestamp
 from heliograph.routing.options import EventHistoryOptions
 from heliograph.routing.passthru import passthru_of
 from heliograph.routing.patterns import PatternIndex
 from heliograph.routing.peer import Clock, Deliverer, Delivery, Peer
 from heliograph.routing.receivers import ReceiverFilter, receiver_filter
-from heliograph.routing.retention import RetainedEvent, Retention
+from heliograph.routing.retention import RetainedEvent, Retention, size_of
 from heliograph.wamp.errors import (
     DISCLOSE_ME_DISALLOWED,
     INVALID_URI,
@@ -60,6 +60,10 @@ class Subscription:
         """What was published to it, where the configuration says so; then it stays without subscribers, too."""
 
 
+Drop = tuple[Subscription, bool]
+"""A subscription that lost a subscriber, and whether it was the last one."""
+
+
 class Broker:
     """Routes events of one realm.
 
@@ -91,31 +95,42 @@ class Broker:
         self._retention = Retention()
         self.subscriptions: dict[int, Subscription] = {}
         self.index: PatternIndex[Subscription] = PatternIndex()
-        self._of_session: dict[Session, set[Subscription]] = {}
+        self._of_session: dict[Session, dict[int, Subscription]] = {}
+        self._keeps_history = bool(history)
+        self.is_silent = False
+        """Whether meta events are kept back."""
         for kept in history:
-            self._subscription(kept.uri, kept.match).history = History(kept.limit)
+            # Of several with one pattern the last one counts.
+            subscription = self.index.get(kept.uri, kept.match) or self._subscription(kept.uri, kept.match)
+            subscription.history = History(kept.limit)
 
     # Publishing.
 
     def publish(self, session: Session, message: Publish) -> None:
         """Send an event to everybody who listens to the message's topic."""
-        details = self._check(session, message.topic, message.options)
+        options = message.options
+        details = self._check(session, message.topic, options)
         publication = self._random_id()
-        self._dispatch(session, publication, message.topic, message.options, details, message.payload)
+        self._dispatch(session, publication, message.topic, options, details, message.payload)
         self._counters.publications += 1
-        if message.options.acknowledge:
+        if options.acknowledge:
             session.peer.send(Published(message.request, publication))
 
-    def check_publication(self, session: Session, topic: str, options: PublishOptions) -> None:
-        """Raise `RequestError` unless `session` may publish like this."""
-        self._check(session, topic, options)
+    def check_publication(self, session: Session, topic: str, options: PublishOptions) -> dict[str, Any]:
+        """Return the details of such an event by `session`; raises `RequestError` unless it may publish it."""
+        return self._check(session, topic, options)
 
     def publish_testament(
-        self, session: Session, topic: str, options: PublishOptions, payload: Payload
+        self,
+        session: Session,
+        topic: str,
+        options: PublishOptions,
+        details: dict[str, Any],
+        payload: Payload,
     ) -> None:
         """Publish what a session has left behind; it was checked when it was added."""
         try:
-            self._dispatch(session, self._random_id(), topic, options, _NO_DETAILS, payload)
+            self._dispatch(session, self._random_id(), topic, options, details, payload)
         except PayloadError:
             # Nobody is left to be told.
             self._counters.publications_refused += 1
@@ -124,7 +139,9 @@ class Broker:
 
     def announce(self, topic: str, *args: Any) -> None:
         """Publish a meta event, if anybody listens."""
-        subscriptions = self._matching(topic)
+        if self.is_silent:
+            return
+        subscriptions = self.index.matching(topic)
         if subscriptions:
             event = _Publication(self._random_id(), topic, _NO_DETAILS, PlainPayload(args), None, None)
             self._deliver_to(subscriptions, event)
@@ -156,48 +173,52 @@ class Broker:
         details: dict[str, Any],
         payload: Payload,
     ) -> None:
+        subscriptions = self.index.matching(topic)
+        if not subscriptions and not options.retain:
+            return
         publisher = session if options.exclude_me else None
         event = _Publication(publication, topic, details, payload, receiver_filter(options), publisher)
-        subscriptions = self._matching(topic)
-        if subscriptions:
-            self._deliver_to(subscriptions, event)
-            self._keep_history(subscriptions, event)
-        if options.retain:
-            self._retention.keep(
-                topic,
-                RetainedEvent(
-                    publication, details, payload, event.receivers, session.id if publisher else None
-                ),
+        histories = self._histories(subscriptions, event) if self._keeps_history else ()
+        self._deliver_to(subscriptions, event)
+        if histories:
+            entry = HistoryEntry(
+                moment(self._clock.now_s()), publication, topic, details, payload, event.receivers
             )
+            for history in histories:
+                history.add(entry)
+        if options.retain:
+            self._retention.keep(topic, event.retained())
 
-    def _matching(self, topic: str) -> Sequence[Subscription]:
-        if self.index.has_patterns:
-            return self.index.matching(topic)
-        exact = self.index.exact(topic)
-        return () if exact is None else (exact,)
-
-    def _deliver_to(self, subscriptions: Iterable[Subscription], event: _Publication) -> None:
+    def _deliver_to(self, subscriptions: Sequence[Subscription], event: _Publication) -> None:
         deliveries: list[Delivery] = []
+        events = 0
         for subscription in subscriptions:
             peers = event.peers(subscription)
             if peers:
                 deliveries.append((event.for_subscription(subscription), peers))
+                events += len(peers)
         if deliveries:
             self._deliver(deliveries)
-            self._counters.events += sum(len(peers) for _, peers in deliveries)
+            self._counters.events += events
 
-    def _keep_history(self, subscriptions: Iterable[Subscription], event: _Publication) -> None:
+    def _histories(self, subscriptions: Sequence[Subscription], event: _Publication) -> list[History]:
+        """Return where the event is to be kept; raises `PayloadError` when it could not be read there."""
         if event.receivers is not None and event.receivers.names_sessions:
             # "all events published with `Options.exclude|list[int]` or `Options.eligible|list[int]` should be ignored
             # by the Event History mechanism and not be saved at all" (specification, "Event History")
-            return
-        entry = None
-        for subscription in subscriptions:
-            if subscription.history is not None:
-                entry = entry or HistoryEntry(
-                    self._clock.now_s(), event.id, event.topic, event.details, event.payload, event.receivers
-                )
-                subscription.history.add(entry)
+            return []
+        histories = [
+            subscription.history for subscription in subscriptions if subscription.history is not None
+        ]
+        if histories:
+            event.payload.decoded()
+        return histories
+
+    def may_read(self, session: Session, subscription: Subscription, entry: HistoryEntry) -> bool:
+        """Return whether `session` may read what a subscription's history has kept."""
+        return (entry.receivers is None or entry.receivers.admits(session)) and (
+            subscription.match == "exact" or _may_hear(session, entry.topic)
+        )
 
     # Subscribing.
 
@@ -213,7 +234,7 @@ class Broker:
             subscription = self._subscription(topic, match)
         is_again = session in subscription.subscribers
         subscription.subscribers[session] = session.peer
-        self._of_session.setdefault(session, set()).add(subscription)
+        self._of_session.setdefault(session, {})[subscription.id] = subscription
         session.peer.send(Subscribed(message.request, subscription.id))
         if not is_reserved(topic) and not is_again:
             if is_new:
@@ -229,9 +250,8 @@ class Broker:
             raise RequestError(
                 NO_SUCH_SUBSCRIPTION, f"this session has no subscription {message.subscription}"
             )
-        self._of_session[session].discard(subscription)
         session.peer.send(Unsubscribed(message.request))
-        self._drop(session, subscription)
+        self._announce_drop(session, self._drop(session, subscription))
 
     def revoke(self, subscription: Subscription, session: Session, reason: str | None) -> None:
         """Take a subscription away from a session that did not ask for it ("Subscription Revocation")."""
@@ -239,17 +259,23 @@ class Broker:
             raise RequestError(
                 NO_SUCH_SUBSCRIPTION, f"session {session.id} does not subscribe to {subscription.id}"
             )
-        self._of_session[session].discard(subscription)
         if session.features & SUBSCRIBER_REVOCATION:
             session.peer.send(
                 Unsubscribed(0, UnsubscribedDetails(subscription=subscription.id, reason=reason))
             )
-        self._drop(session, subscription)
+        self._announce_drop(session, self._drop(session, subscription))
 
-    def leave(self, session: Session) -> None:
-        """Forget everything about a session that has ended."""
-        for subscription in self._of_session.pop(session, ()):
+    def leave(self, session: Session) -> list[Drop]:
+        """Forget everything about a session that has ended; what is returned is left to `announce_dropped`."""
+        return [
             self._drop(session, subscription)
+            for subscription in list(self._of_session.get(session, _NO_DETAILS).values())
+        ]
+
+    def announce_dropped(self, session: Session, dropped: Iterable[Drop]) -> None:
+        """Tell who listens which subscriptions a session had."""
+        for drop in dropped:
+            self._announce_drop(session, drop)
 
     def _subscription(self, topic: str, match: Match) -> Subscription:
         subscription = Subscription(self._ids.next(), topic, match, self._clock.now_s())
@@ -257,15 +283,24 @@ class Broker:
         self.index.add(topic, match, subscription)
         return subscription
 
-    def _drop(self, session: Session, subscription: Subscription) -> None:
+    def _drop(self, session: Session, subscription: Subscription) -> Drop:
+        """Take a subscriber away, and the subscription with the last one."""
         del subscription.subscribers[session]
-        is_deleted = not subscription.subscribers
-        if is_deleted and subscription.history is None:
+        own = self._of_session[session]
+        del own[subscription.id]
+        if not own:
+            del self._of_session[session]
+        was_last = not subscription.subscribers
+        if was_last and subscription.history is None:
             del self.subscriptions[subscription.id]
             self.index.remove(subscription.topic, subscription.match)
+        return subscription, was_last
+
+    def _announce_drop(self, session: Session, drop: Drop) -> None:
+        subscription, was_last = drop
         if not is_reserved(subscription.topic):
             self.announce("wamp.subscription.on_unsubscribe", session.id, subscription.id)
-            if is_deleted:
+            if was_last:
                 self.announce("wamp.subscription.on_delete", session.id, subscription.id)
 
     def _send_retained(self, session: Session, subscription: Subscription) -> None:
@@ -315,13 +350,20 @@ class _Publication:
 
     def for_subscription(self, subscription: Subscription) -> Event:
         """Return the event as the subscription's subscribers get it."""
-        # "a *Broker* … MUST … provide the original topic" to those who asked for a pattern.
+        # "a *Broker* MUST supply the original `PUBLISH.Topic`" (specification, "Pattern-based Subscription")
         details = (
             self._plain if subscription.match == "exact" else EventDetails(**self.details, topic=self.topic)
         )
         return Event(subscription.id, self.id, details, self.payload)
 
-    def peers(self, subscription: Subscription) -> Sequence[Peer]:
+    def retained(self) -> RetainedEvent:
+        """Return the event as it is kept for those who subscribe later."""
+        excluded = None if self.publisher is None else self.publisher.id
+        return RetainedEvent(
+            self.id, self.details, self.payload, size_of(self.payload), self.receivers, excluded
+        )
+
+    def peers(self, subscription: Subscription) -> Collection[Peer]:
         """Return those of the subscription's subscribers that receive the event."""
         subscribers = subscription.subscribers
         if subscription.match != "exact":
@@ -334,7 +376,7 @@ class _Publication:
         if self.publisher is not None and self.publisher in subscribers:
             publisher = self.publisher
             return [peer for session, peer in subscribers.items() if session is not publisher]
-        return list(subscribers.values())
+        return subscribers.values()
 
 
 def _may_hear(session: Session, topic: str) -> bool:

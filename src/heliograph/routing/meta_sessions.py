@@ -5,9 +5,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from heliograph.routing.realm import Realm
+from heliograph.routing.realm import Realm, Testament
+from heliograph.routing.retention import size_of
 from heliograph.routing.session import Session
-from heliograph.wamp.errors import CLOSE_KILLED, INVALID_ARGUMENT, INVALID_URI, NO_SUCH_SESSION, RequestError
+from heliograph.wamp.errors import (
+    CLOSE_KILLED,
+    INVALID_ARGUMENT,
+    INVALID_URI,
+    NO_SUCH_SESSION,
+    PAYLOAD_SIZE_EXCEEDED,
+    RequestError,
+)
 from heliograph.wamp.messages import PublishOptions
 from heliograph.wamp.payload import PlainPayload
 from heliograph.wamp.uris import LOOSE
@@ -16,6 +24,9 @@ Scope = Literal["detached", "destroyed"]
 
 TESTAMENTS_LIMIT = 64
 """Testaments one session may leave in each scope."""
+
+TESTAMENT_BYTES_LIMIT = 64 * 1024
+"""About how many bytes of arguments a testament may have: it waits for as long as its session lasts."""
 
 
 class SessionProcedures:
@@ -105,13 +116,19 @@ class SessionProcedures:
             options = msgspec.convert(publish_options or {}, PublishOptions)
         except msgspec.ValidationError as error:
             raise RequestError(INVALID_ARGUMENT, f"publish_options: {error}") from error
-        self._realm.broker.check_publication(session, topic, options)
-        bucket = self._realm.testaments.setdefault(session, {"detached": [], "destroyed": []})[scope]
-        if len(bucket) >= TESTAMENTS_LIMIT:
+        payload = PlainPayload(args or [], kwargs)
+        if size_of(payload) > TESTAMENT_BYTES_LIMIT:
+            raise RequestError(
+                PAYLOAD_SIZE_EXCEEDED, f"a testament may have {TESTAMENT_BYTES_LIMIT} bytes of arguments"
+            )
+        details = self._realm.broker.check_publication(session, topic, options)
+        left = self._realm.testaments.get(session) or {"detached": [], "destroyed": []}
+        if len(left[scope]) >= TESTAMENTS_LIMIT:
             raise RequestError(
                 INVALID_ARGUMENT, f"a session may leave {TESTAMENTS_LIMIT} testaments of one scope"
             )
-        bucket.append((topic, options, PlainPayload(args or [], kwargs)))
+        left[scope].append(Testament(topic, options, details, payload))
+        self._realm.testaments[session] = left
         return []
 
     def flush_testaments(self, session: Session, *, scope: Scope = "destroyed") -> list[Any]:

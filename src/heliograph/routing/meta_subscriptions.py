@@ -1,11 +1,12 @@
 """Procedures about subscriptions: `wamp.subscription.*`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from heliograph.routing.authorizer import authorize
 from heliograph.routing.broker import Subscription, subscription_details
-from heliograph.routing.history import HistoryEntry, history_query, timestamp
+from heliograph.routing.history import HistoryEntry, history_query, rfc3339
 from heliograph.routing.realm import Realm
 from heliograph.routing.session import Session
 from heliograph.wamp.errors import NO_SUCH_SUBSCRIPTION, RequestError
@@ -78,14 +79,15 @@ class SubscriptionProcedures:
         self._realm.broker.revoke(subscription, subscriber, reason)
         return []
 
-    def get_events(self, session: Session, subscription_id: int, **conditions: Any) -> list[Any]:
+    def get_events(self, session: Session, subscription_id: int, /, **conditions: Any) -> list[Any]:
         query = history_query(conditions)
         subscription = _subscription(self._realm, subscription_id)
         # "a peer must be allowed to subscribe to a desired subscription first" (specification, "Event History")
         authorize(session, subscription.topic, "subscribe", subscription.match)
         if subscription.history is None:
             return []
-        return [_event(subscription, entry) for entry in subscription.history.events(query, session)]
+        may_read = partial(self._realm.broker.may_read, session, subscription)
+        return [_event(subscription, entry) for entry in subscription.history.events(query, may_read)]
 
 
 def _is_shown(subscription: Subscription) -> bool:
@@ -104,7 +106,7 @@ def _event(subscription: Subscription, entry: HistoryEntry) -> dict[str, Any]:
     args, kwargs = entry.payload.decoded()
     details = entry.details if subscription.match == "exact" else {**entry.details, "topic": entry.topic}
     event: dict[str, Any] = {
-        "timestamp": timestamp(entry.time_s),
+        "timestamp": rfc3339(entry.time),
         "subscription": subscription.id,
         "publication": entry.publication,
         "details": details,

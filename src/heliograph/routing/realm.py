@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliograph.routing.authorizer import Authorizer, DynamicAuthorizer, StaticAuthorizer
 from heliograph.routing.broker import Broker
@@ -22,7 +22,21 @@ if TYPE_CHECKING:
     from heliograph.routing.router_caller import RouterCaller
     from heliograph.routing.session import Session
 
-Testament = tuple[str, PublishOptions, Payload]
+
+class Testament(NamedTuple):
+    """What is published when a session has ended; it was checked when it was added.
+
+    Attributes:
+        topic: where it is published.
+        options: of the publication.
+        details: of the event.
+        payload: its arguments.
+    """
+
+    topic: str
+    options: PublishOptions
+    details: dict[str, Any]
+    payload: Payload
 
 
 class Role(NamedTuple):
@@ -66,7 +80,7 @@ class Realm:
             uri_check=uri_check,
             clock=clock,
             counters=counters,
-            announce=self._announce,
+            announce=self.broker.announce,
             queues=options.store.call_queue,
             timeout_unit_s=0.001 if options.options.call_timeout_unit == "ms" else 1.0,
         )
@@ -76,7 +90,6 @@ class Realm:
         self._role_options = options.roles
         self._random_id = random_id
         self._counters = counters
-        self._is_silent = False
 
     def open(self, caller: RouterCaller) -> None:
         """Make the roles; those with an authorizer ask it through `caller`."""
@@ -106,32 +119,32 @@ class Realm:
 
     def announce_join(self, session: Session) -> None:
         """Tell who listens that the session has joined."""
-        self._announce("wamp.session.on_join", session.details())
+        self.broker.announce("wamp.session.on_join", session.details())
 
     def leave(self, session: Session) -> None:
-        """Forget the session and everything it had: testaments go out, who waits is answered, then its topics go."""
+        """Forget the session and everything it had.
+
+        It hears nothing any more. Testaments go out, who waits for it is answered, then everybody learns what it had.
+        """
         del self.sessions[session.id]
+        dropped = self.broker.leave(session)
         testaments = self.testaments.pop(session, None)
-        if testaments is not None and not self._is_silent:
+        if testaments is not None and not self.broker.is_silent:
             # "A *Router* that does not allow Session Resumption MUST send `detached`-scope Testaments before
             # `destroyed`-scope Testaments" (specification, "Session Testament")
-            for topic, options, payload in (*testaments["detached"], *testaments["destroyed"]):
-                self.broker.publish_testament(session, topic, options, payload)
+            for testament in (*testaments["detached"], *testaments["destroyed"]):
+                self.broker.publish_testament(session, *testament)
         self.dealer.leave(session)
-        self.broker.leave(session)
+        self.broker.announce_dropped(session, dropped)
         self._counters.sessions_closed += 1
         principal = session.principal
-        self._announce("wamp.session.on_leave", session.id, principal.authid, principal.authrole)
+        self.broker.announce("wamp.session.on_leave", session.id, principal.authid, principal.authrole)
 
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
         """Announce nothing and publish no testament for a while."""
-        self._is_silent = True
+        self.broker.is_silent = True
         try:
             yield
         finally:
-            self._is_silent = False
-
-    def _announce(self, topic: str, *args: object) -> None:
-        if not self._is_silent:
-            self.broker.announce(topic, *args)
+            self.broker.is_silent = False

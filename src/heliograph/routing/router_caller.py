@@ -41,11 +41,18 @@ class RouterCaller:
         self._realm = realm
 
     def is_callee(self, session: Session, procedure: str) -> bool:
-        """Return whether `session` implements `procedure`."""
-        return self._realm.dealer.is_callee(session, procedure)
+        """Return whether `session` implements `procedure` itself, not by a pattern."""
+        return self._is_registered(procedure) and self._realm.dealer.is_callee(session, procedure)
 
     def call(self, procedure: str, args: Sequence[Any], *, timeout_s: float, then: Then) -> None:
-        """Call `procedure` and hand its result to `then`, or None: it failed, or did not answer in time."""
+        """Call `procedure` and hand its result to `then`, or None: it failed, or did not answer in time.
+
+        Somebody who has registered a pattern that covers the procedure is not asked: who may do that is another
+        question than who may decide for the router.
+        """
+        if not self._is_registered(procedure):
+            then(None)
+            return
         request = self._requests.next()
         timer = self._clock.later(timeout_s, lambda: self._finish(request, None))
         self._waiting[request] = (then, timer)
@@ -68,6 +75,9 @@ class RouterCaller:
 
     def release(self) -> None:
         """As above."""
+
+    def _is_registered(self, procedure: str) -> bool:
+        return self._realm.dealer.index.exact(procedure) is not None
 
     def _finish(self, request: int, payload: Payload | None) -> None:
         waiting = self._waiting.pop(request, None)

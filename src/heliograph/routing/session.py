@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from heliograph.auth import anonymous
 from heliograph.auth.principal import Principal
-from heliograph.routing.authorizer import Authorizer, DecisionPending
+from heliograph.routing.authorizer import Authorizer, Decision, DecisionPending, Question
 from heliograph.routing.options import SessionOptions
 from heliograph.routing.peer import Peer, Timer
 from heliograph.routing.realm import Realm, Role
@@ -54,6 +54,8 @@ REQUESTS_AND_ANSWERS = (Hello, *REQUESTS, Cancel, Yield, Error)
 
 CLIENT_ROLES = frozenset({"publisher", "subscriber", "caller", "callee"})
 
+_NOTHING: dict[Any, Any] = {}
+
 MODIFIED_DETAILS_LIMIT = 32
 """Keys `wamp.session.modify_details` may add to a session's details."""
 
@@ -77,8 +79,8 @@ class Session:
     """
 
     __slots__ = (
-        "_goodbye_timer", "_last_request", "_modified", "_options", "_router", "authorizer", "features", "id",
-        "may_disclose", "peer", "principal", "realm", "state", "trustlevel",
+        "_goodbye_timer", "_is_held", "_last_request", "_modified", "_options", "_router", "authorizer", "decisions",
+        "details_changes", "features", "id", "may_disclose", "peer", "principal", "realm", "state", "trustlevel",
     )  # fmt: skip
 
     # Set when the session is established; no handler of that state can run before.
@@ -91,7 +93,11 @@ class Session:
         self._options = options
         self._goodbye_timer: Timer | None = None
         self._last_request = 0
-        self._modified: dict[str, Any] | None = None
+        self._modified: dict[str, Any] = _NOTHING
+        self._is_held = False
+        self.decisions: Mapping[Question, Decision] = _NOTHING
+        """What was decided while the message at hand waited."""
+        self.details_changes = 0
         self.peer = peer
         self.state = State.CLOSED
         self.id = 0
@@ -105,7 +111,7 @@ class Session:
             handler = self.transitions[self.state].get(type(message))
             if handler is None:
                 raise ProtocolViolation(f"{type(message).__name__.upper()} is not allowed {self.state.value}")
-            if self._options.strict_ids:
+            if self._options.strict_ids and not self.decisions:
                 self._check_request_id(message)
             handler(self, message)
         except RequestError as error:
@@ -131,23 +137,28 @@ class Session:
 
     def establish(self, realm: Realm, principal: Principal) -> None:
         """Join `realm` as `principal`; raises `RequestError` when the realm has no such role."""
-        self.attach(realm, principal, realm.role(principal.authrole))
+        self._become(realm, principal, realm.role(principal.authrole))
         self.id = realm.join(self)
 
     def attach(self, realm: Realm, principal: Principal, role: Role) -> None:
         """Act in `realm` without joining it: the router's own sessions do, which nobody lists, meets or kills."""
+        self._become(realm, principal, role)
         self.id = self._router.random_id()
+
+    def _become(self, realm: Realm, principal: Principal, role: Role) -> None:
         self.authorizer = role.authorizer
         self.trustlevel = role.options.trustlevel
         self.may_disclose = role.options.allow_disclose_me
         self.realm = realm
         self.principal = principal
         self.state = State.ESTABLISHED
+        self._last_request = 0
+        self._modified = _NOTHING
 
     def details(self) -> dict[str, Any]:
         """Return what the meta API tells of this session: no headers, cookies or addresses."""
         return {
-            **(self._modified or {}),
+            **self._modified,
             "session": self.id,
             "authid": self.principal.authid,
             "authrole": self.principal.authrole,
@@ -157,10 +168,11 @@ class Session:
 
     def modify_details(self, details: Mapping[str, Any]) -> None:
         """Add to what the meta API tells of this session; a key with None goes, those of the router stay."""
-        modified = {**(self._modified or {}), **details}
-        self._modified = {key: value for key, value in modified.items() if value is not None}
-        if len(self._modified) > MODIFIED_DETAILS_LIMIT:
+        modified = {key: value for key, value in {**self._modified, **details}.items() if value is not None}
+        if len(modified) > MODIFIED_DETAILS_LIMIT:
             raise RequestError(INVALID_ARGUMENT, f"at most {MODIFIED_DETAILS_LIMIT} details can be added")
+        self._modified = modified
+        self.details_changes += 1
 
     def end(self, reason: str, message: str | None) -> None:
         """Say GOODBYE from this side; the session ends with the peer's answer, its transport, or a time limit."""
@@ -172,6 +184,7 @@ class Session:
                 self._options.goodbye_timeout_s, self._goodbye_overdue
             )
         else:
+            self.lost()
             self.peer.close()
 
     def shut_down(self) -> None:
@@ -192,19 +205,35 @@ class Session:
 
         Nothing was changed yet: handlers check first and then apply.
         """
+        self._is_held = True
         self.peer.hold()
-        session_id = self.id
-        pending.wait(lambda: self._decided(message, session_id))
+        session_id, decisions = self.id, self.decisions
 
-    def _decided(self, message: Message, session_id: int) -> None:
-        # What waits at the peer comes in a later turn, so after this message.
-        self.peer.release()
-        if self.state is State.ESTABLISHED and self.id == session_id:
+        def repeat(decision: Decision) -> None:
+            # The session may have ended in the meantime, and another one begun.
+            if self.state is State.ESTABLISHED and self.id == session_id:
+                self._release()
+                self._repeat(message, {**decisions, pending.question: decision})
+
+        pending.ask(repeat)
+
+    def _repeat(self, message: Message, decisions: Mapping[Question, Decision]) -> None:
+        """Handle `message` again, with all that was decided about it: it may take more than one decision."""
+        before, self.decisions = self.decisions, decisions
+        try:
             self.receive(message)
+        finally:
+            self.decisions = before
+
+    def _release(self) -> None:
+        """Let the peer hand over messages again; what waits there comes in a later turn, so after the one at hand."""
+        if self._is_held:
+            self._is_held = False
+            self.peer.release()
 
     def _check_request_id(self, message: Message) -> None:
         """Hold the client to request ids that count up, where the transport is strict about it."""
-        if not isinstance(message, REQUESTS):
+        if not isinstance(message, REQUESTS) or self.state is not State.ESTABLISHED:
             return
         if isinstance(message, Call) and self.realm.dealer.is_on_its_way(self, message.request):
             # A piece of a progressive call has the id of its first.
@@ -228,7 +257,6 @@ class Session:
             self._router.counters.sessions_refused += 1
             self._abort(error.uri, *error.arguments)
             return
-        self._last_request = 0
         self.peer.send(Welcome(self.id, self._welcome_details()))
         self.realm.announce_join(self)
 
@@ -301,6 +329,7 @@ class Session:
         self.peer.close()
 
     def _leave_realm(self) -> None:
+        self._release()
         self.realm.leave(self)
 
     def _refuse(self, message: Message, error: RequestError) -> None:

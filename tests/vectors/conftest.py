@@ -1,8 +1,8 @@
 """The specification's test vectors, where they are.
 
-`HELIOGRAPH_WAMP_VECTORS` names their folder: `testsuite/` of the wamp-proto repository, or a copy of its `singlemessage`
-and `multisession`. Without it a folder `shared/wamp-vectors` beside the checkout is taken. Their code snippets are never
-run.
+`HELIOGRAPH_WAMP_VECTORS` names their folder: `testsuite/` of the wamp-proto repository, or a copy of its
+`singlemessage` and `multisession`. Without it a folder `shared/wamp-vectors` beside the checkout is taken. Their code
+snippets are never run.
 """
 
 import json

@@ -199,8 +199,8 @@ class SessionPair:
         return self.session.id
 
     def subscribe(self, topic: str, **options: Any) -> int:
-        """Subscribe and return the subscription's id."""
-        (answer,) = self.says(Subscribe(next(self._requests), SubscribeOptions(**options), topic))
+        """Subscribe and return the subscription's id; what comes at once with it is swallowed."""
+        answer = self.says(Subscribe(next(self._requests), SubscribeOptions(**options), topic))[0]
         assert isinstance(answer, Subscribed), answer
         return answer.subscription
 

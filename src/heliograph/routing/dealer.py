@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from heliograph.routing.authorizer import authorize
 from heliograph.routing.calls import KEPT_PIECES_LIMIT, PendingCall, SessionCalls
@@ -215,7 +215,12 @@ class Dealer:
         if pending is None:
             return
         if passthru.get("ppt_scheme") and not pending.caller.features & CALLER_PASSTHRU:
-            self._refuse_result(pending, "the caller does not support payload passthru")
+            text = "the caller does not support payload passthru"
+            # A final result leaves nothing to interrupt.
+            self._cancel(
+                pending, "killnowait" if message.options.progress else "skip", FEATURE_NOT_SUPPORTED, text
+            )
+            raise RequestError(FEATURE_NOT_SUPPORTED, text)
         if message.options.progress:
             self._yield_progress(pending, message.payload, passthru)
             return
@@ -479,11 +484,6 @@ class Dealer:
             self._cancel(
                 pending, "killnowait", INVALID_ARGUMENT, f"a result cannot reach the caller: {error}"
             )
-
-    def _refuse_result(self, pending: PendingCall, text: str) -> NoReturn:
-        """End a call whose caller cannot be given its result, and let the callee know."""
-        self._cancel(pending, "skip", FEATURE_NOT_SUPPORTED, text)
-        raise RequestError(FEATURE_NOT_SUPPORTED, text)
 
     def _reroute(self, pending: PendingCall) -> None:
         """Ask the next callee, as if the one that is unavailable were not there (specification, "Call Re-Routing")."""

@@ -77,7 +77,8 @@ class Room:
         return [question[1:] for question in self.questions()]
 
     def questions(self) -> list[list[Any]]:
-        self.invocations = [message for message in self.authorizer.hears() if isinstance(message, Invocation)]
+        heard, self._unread = [*self._unread, *self.authorizer.hears()], []
+        self.invocations = [message for message in heard if isinstance(message, Invocation)]
         return [invocation.payload.decoded()[0] for invocation in self.invocations]
 
     def answer(self, answer: Any, *, position: int = 0) -> None:

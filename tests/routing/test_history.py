@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.routing.options import (
@@ -340,6 +340,7 @@ class TestFilters:
         }
         assert values(reader, subscription, **given_) == found
 
+    @settings(deadline=None)
     @given(
         st.fixed_dictionaries(
             {},

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -69,12 +69,14 @@ def index_of(patterns: Sequence[Pattern]) -> PatternIndex[Pattern]:
     return index
 
 
+@settings(deadline=None)
 @given(st.lists(PATTERNS, unique=True, max_size=12), URIS)
 def test_every_pattern_that_matches_is_found_once(patterns: list[Pattern], uri: str) -> None:
     found = list(index_of(patterns).matching(uri))
     assert sorted(found) == sorted(pattern for pattern in patterns if matches(*pattern, uri))
 
 
+@settings(deadline=None)
 @given(st.lists(PATTERNS, unique=True, max_size=12), URIS)
 def test_the_best_pattern_is_the_specifications(patterns: list[Pattern], uri: str) -> None:
     assert index_of(patterns).best(uri) == naive_best(patterns, uri)
@@ -134,6 +136,7 @@ class Changing(RuleBasedStateMachine):
 
 
 TestChanging = Changing.TestCase
+TestChanging.settings = settings(deadline=None)
 
 
 # The specification's example ("Pattern-based Registrations"). In one row it contradicts itself: 'a1.b2.c3' is a prefix

@@ -4,7 +4,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.routing.options import PermissionRule, RoleOptions
@@ -91,6 +91,7 @@ def subsets(items: list[Any]) -> st.SearchStrategy[list[Any] | None]:
     return st.one_of(st.none(), st.lists(st.sampled_from(items), unique=True))
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {

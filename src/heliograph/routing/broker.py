@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from heliograph.routing.authorizer import DecisionPending, authorize
 from heliograph.routing.counters import Counters
 from heliograph.routing.history import History, HistoryEntry, moment, timestamp
@@ -109,16 +111,12 @@ class Broker:
     def publish(self, session: Session, message: Publish) -> None:
         """Send an event to everybody who listens to the message's topic."""
         options = message.options
-        details = self._check(session, message.topic, options)
+        details = self.check_publication(session, message.topic, options)
         publication = self._random_id()
         self._dispatch(session, publication, message.topic, options, details, message.payload)
         self._counters.publications += 1
         if options.acknowledge:
             session.peer.send(Published(message.request, publication))
-
-    def check_publication(self, session: Session, topic: str, options: PublishOptions) -> dict[str, Any]:
-        """Return the details of such an event by `session`; raises `RequestError` unless it may publish it."""
-        return self._check(session, topic, options)
 
     def publish_testament(
         self,
@@ -146,8 +144,13 @@ class Broker:
             event = _Publication(self._random_id(), topic, _NO_DETAILS, PlainPayload(args), None, None)
             self._deliver_to(subscriptions, event)
 
-    def _check(self, session: Session, topic: str, options: PublishOptions) -> dict[str, Any]:
-        """Return the details for the event, those that do not differ between subscriptions."""
+    def check_publication(self, session: Session, topic: str, options: PublishOptions) -> dict[str, Any]:
+        """Return the details of such an event, those that do not differ between subscriptions.
+
+        Raises:
+            RequestError: `session` may not publish like this.
+            DecisionPending: whether it may has to be waited for.
+        """
         self._check_uri(topic)
         if is_reserved(topic):
             # "application URIs MUST NOT use `wamp` as a first URI component" (specification, "URIs")
@@ -326,34 +329,24 @@ class Broker:
         return [topic for topic in self._retention.topics() if single.matching(topic)]
 
 
-class _Publication:
+class _Publication(Struct, eq=False):
     """One event on its way to all subscriptions it matches."""
 
-    __slots__ = ("_plain", "details", "id", "payload", "publisher", "receivers", "topic")
-
-    def __init__(
-        self,
-        publication: int,
-        topic: str,
-        details: dict[str, Any],
-        payload: Payload,
-        receivers: ReceiverFilter | None,
-        publisher: Session | None,
-    ) -> None:
-        self.id = publication
-        self.topic = topic
-        self.details = details
-        self.payload = payload
-        self.receivers = receivers
-        self.publisher = publisher
-        self._plain = EventDetails(**details) if details else _PLAIN
+    id: int
+    topic: str
+    details: dict[str, Any]
+    payload: Payload
+    receivers: ReceiverFilter | None
+    publisher: Session | None
+    """The session that must not hear it, None when all may."""
 
     def for_subscription(self, subscription: Subscription) -> Event:
         """Return the event as the subscription's subscribers get it."""
         # "a *Broker* MUST supply the original `PUBLISH.Topic`" (specification, "Pattern-based Subscription")
-        details = (
-            self._plain if subscription.match == "exact" else EventDetails(**self.details, topic=self.topic)
-        )
+        if subscription.match != "exact":
+            details = EventDetails(**self.details, topic=self.topic)
+        else:
+            details = EventDetails(**self.details) if self.details else _PLAIN
         return Event(subscription.id, self.id, details, self.payload)
 
     def retained(self) -> RetainedEvent:

@@ -28,6 +28,7 @@ from heliograph.http.options import (
 from heliograph.http.paths import Paths, websocket_only
 from heliograph.http.protocol import HttpPort
 from heliograph.routing.router import Router
+from heliograph.transports.clock import LoopClock
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deliverer import OutboxDeliverer
 from heliograph.transports.listener import ListenFailed, addresses, listen
@@ -104,7 +105,11 @@ class Node:
 
     def _add_router(self, worker: RouterWorker, name: str) -> None:
         router = Router(
-            worker.realms, deliverer=OutboxDeliverer(self._turn), random_id=_random_ids(), agent=AGENT
+            worker.realms,
+            deliverer=OutboxDeliverer(self._turn),
+            random_id=_random_ids(),
+            clock=LoopClock(self._loop),
+            agent=AGENT,
         )
         self._routers.append((name, router))
         for number, transport in enumerate(worker.transports, 1):

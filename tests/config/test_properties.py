@@ -51,6 +51,16 @@ known_keys = st.sampled_from(
             "directory",
         ),
         *("max_message_size", "interface", "path", "module", "object", "realm", "role"),
+        *(
+            "store",
+            "event-history",
+            "call-queue",
+            "limit",
+            "authorizer",
+            "disclose",
+            "auth",
+            "anonymous_role",
+        ),
     ]
 )
 values = st.recursive(

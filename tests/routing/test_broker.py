@@ -1,10 +1,20 @@
 """Publish and subscribe as tables of messages in, messages out."""
 
+from typing import Any
+
 import pytest
 
-from heliograph.routing.options import AllowedActions, PermissionRule, RoleOptions
+from heliograph.routing.options import (
+    AllowedActions,
+    Disclosure,
+    PermissionRule,
+    RealmOptions,
+    RoleOptions,
+)
+from heliograph.routing.router import Router
 from heliograph.wamp.errors import INVALID_ARGUMENT
 from heliograph.wamp.messages import (
+    Abort,
     Error,
     Event,
     EventDetails,
@@ -17,7 +27,16 @@ from heliograph.wamp.messages import (
 )
 from heliograph.wamp.payload import EMPTY, EncodedPayload, Payload, PlainPayload
 from heliograph.wire.serializers import serializer
-from tests.support.recording import Bench, publish, subscribe
+from tests.support.recording import (
+    EVERYTHING,
+    OPEN_ROLE,
+    Bench,
+    ManualClock,
+    RecordingDeliverer,
+    SessionPair,
+    publish,
+    subscribe,
+)
 
 TOPIC = "com.example.t"
 
@@ -138,23 +157,275 @@ class TestSubscribe:
         (answer,) = bench.join().says(subscribe(1, "wamp.session.on_join"))
         assert isinstance(answer, Subscribed)
 
-    @pytest.mark.parametrize("match", ["prefix", "wildcard"])
-    def test_to_a_pattern_is_refused_because_it_is_not_announced(self, bench: Bench, match: str) -> None:
-        assert bench.join().says(subscribe(1, "com.example", match=match)) == [
-            refusal(32, 1, "wamp.error.option_not_allowed", f"match: {match!r} is not supported; use 'exact'")
-        ]
+    def test_to_one_text_by_three_kinds_of_matching_makes_three_subscriptions(self, bench: Bench) -> None:
+        pair = bench.join()
+        subscriptions = [pair.subscribe(TOPIC, match=match) for match in ("exact", "prefix", "wildcard")]
+        assert len(set(subscriptions)) == 3
+        again = [pair.subscribe(TOPIC, match=match) for match in ("exact", "prefix", "wildcard")]
+        assert again == subscriptions
 
     def test_that_is_not_allowed_is_refused(self) -> None:
         bench = Bench([RoleOptions(name="anonymous")])
         assert bench.join().says(subscribe(1, TOPIC)) == [
             refusal(32, 1, "wamp.error.not_authorized", f"role 'anonymous' may not subscribe '{TOPIC}'")
         ]
-        assert bench.realm.broker._by_topic == {}
+        assert bench.realm.broker.subscriptions == {}
+        assert len(bench.realm.broker.index) == 0
 
-    def test_to_an_unfit_topic_is_refused(self, bench: Bench) -> None:
-        assert bench.join().says(subscribe(1, "com..t")) == [
-            refusal(32, 1, "wamp.error.invalid_uri", "'com..t' is not a valid URI (match: exact)")
+    @pytest.mark.parametrize(
+        ("topic", "match"),
+        [
+            ("com..t", "exact"),
+            ("com.t.", "exact"),
+            ("", "exact"),
+            ("com..t", "prefix"),
+            (".com", "prefix"),
+            ("two words", "prefix"),
+            ("com.#", "wildcard"),
+            ("com. .t", "wildcard"),
+        ],
+    )
+    def test_to_an_unfit_topic_is_refused(self, bench: Bench, topic: str, match: str) -> None:
+        assert bench.join().says(subscribe(1, topic, match=match)) == [
+            refusal(32, 1, "wamp.error.invalid_uri", f"{topic!r} is not a valid URI (match: {match})")
         ]
+
+
+def heard(pair: SessionPair) -> list[tuple[int, str | None]]:
+    """Return the subscription and the topic of each event."""
+    return [
+        (message.subscription, message.details.topic)
+        for message in pair.hears()
+        if isinstance(message, Event)
+    ]
+
+
+class TestPatterns:
+    @pytest.mark.parametrize(
+        ("pattern", "match", "topics"),
+        [
+            ("com.a", "prefix", ["com.a", "com.a.x", "com.ab", "com.a.x.y"]),
+            ("com.a.", "prefix", ["com.a.x", "com.a.x.y"]),
+            ("", "prefix", ["com", "com.a", "com.a.x", "com.ab", "com.b.x", "com.a.x.y", "org.a.x"]),
+            ("com..x", "wildcard", ["com.a.x", "com.b.x"]),
+            (".a.", "wildcard", ["com.a.x", "org.a.x"]),
+            ("", "wildcard", ["com"]),
+            ("..", "wildcard", ["com.a.x", "com.b.x", "org.a.x"]),
+            ("...", "wildcard", ["com.a.x.y"]),
+            ("com.a", "wildcard", ["com.a"]),
+        ],
+    )
+    def test_bring_the_topics_they_match_and_their_names(
+        self, bench: Bench, pattern: str, match: str, topics: list[str]
+    ) -> None:
+        publisher, subscriber = bench.join(), bench.join()
+        subscription = subscriber.subscribe(pattern, match=match)
+        every = ["com", "com.a", "com.a.x", "com.ab", "com.b.x", "com.a.x.y", "org.a.x"]
+        publisher.says(*(publish(number, topic) for number, topic in enumerate(every, 1)))
+        assert heard(subscriber) == [(subscription, topic) for topic in topics]
+
+    def test_that_match_together_bring_one_publication_once_each(self, bench: Bench) -> None:
+        publisher, all_of_them, one = bench.join(), bench.join(), bench.join()
+        subscriptions = {
+            all_of_them.subscribe(topic, match=match): match
+            for topic, match in (
+                (TOPIC, "exact"),
+                ("com.", "prefix"),
+                ("com.example", "prefix"),
+                ("com..t", "wildcard"),
+                ("..", "wildcard"),
+            )
+        }
+        shared = one.subscribe("com.", match="prefix")
+        # ".." has heard of that.
+        all_of_them.hears()
+        events_before = bench.router.counters.events
+        payload = PlainPayload([1], {"two": 2})
+        (published,) = publisher.says(publish(1, TOPIC, payload, acknowledge=True))
+        assert isinstance(published, Published)
+        events = all_of_them.hears()
+        assert {event.subscription: event for event in events if isinstance(event, Event)} == {
+            subscription: Event(
+                subscription,
+                published.publication,
+                EventDetails(topic=None if match == "exact" else TOPIC),
+                payload,
+            )
+            for subscription, match in subscriptions.items()
+        }
+        assert len(events) == 5
+        assert heard(one) == [(shared, TOPIC)]
+        assert bench.router.counters.publications == 1
+        assert bench.router.counters.events == events_before + 6
+
+    def test_leave_the_publisher_out_like_any_subscription(self, bench: Bench) -> None:
+        pair = bench.join()
+        subscription = pair.subscribe("", match="prefix")
+        pair.says(publish(1, TOPIC))
+        assert heard(pair) == []
+        pair.session.receive(publish(2, TOPIC, exclude_me=False))
+        assert heard(pair) == [(subscription, TOPIC)]
+
+    def test_end_one_by_one(self, bench: Bench) -> None:
+        publisher, subscriber = bench.join(), bench.join()
+        prefix = subscriber.subscribe("com.", match="prefix")
+        wildcard = subscriber.subscribe("com..t", match="wildcard")
+        subscriber.says(Unsubscribe(3, prefix))
+        publisher.says(publish(1, TOPIC))
+        assert heard(subscriber) == [(wildcard, TOPIC)]
+        subscriber.says(Unsubscribe(4, wildcard))
+        assert len(bench.realm.broker.index) == 0
+
+    @pytest.mark.parametrize(
+        ("pattern", "match"),
+        [("", "prefix"), ("sec", "prefix"), ("..", "wildcard"), (".plans.", "wildcard")],
+    )
+    def test_bring_nothing_that_their_subscriber_may_not_subscribe_to(self, pattern: str, match: str) -> None:
+        restricted = RoleOptions(
+            name="restricted",
+            permissions=[
+                PermissionRule(uri="", match="prefix", allow=EVERYTHING),
+                PermissionRule(uri="secret.", match="prefix"),
+                PermissionRule(uri="secret.plans.known", allow=AllowedActions(subscribe=True)),
+            ],
+        )
+        bench = Bench([OPEN_ROLE, restricted])
+        publisher, free, bound = bench.join(), bench.join(), bench.join(role="restricted")
+        for pair in (free, bound):
+            pair.subscribe(pattern, match=match)
+        free.hears()
+        publisher.says(publish(1, "secret.plans.war"), publish(2, "secret.plans.known"))
+        assert [topic for _, topic in heard(free)] == ["secret.plans.war", "secret.plans.known"]
+        assert [topic for _, topic in heard(bound)] == ["secret.plans.known"]
+
+    def test_of_the_personal_kind_are_filtered_by_who_listens(self) -> None:
+        role = RoleOptions(
+            name="agent",
+            permissions=[
+                PermissionRule(uri="config.", match="exact", allow=AllowedActions(subscribe=True)),
+                PermissionRule(uri="config.{authid}", allow=AllowedActions(subscribe=True)),
+            ],
+        )
+        bench = Bench([OPEN_ROLE, role])
+        publisher, first, second = bench.join(), bench.join_as("a", "agent"), bench.join_as("b", "agent")
+        for pair in (first, second):
+            pair.subscribe("config.", match="prefix")
+        publisher.says(publish(1, "config.a"), publish(2, "config.b"), publish(3, "config.c"))
+        assert [topic for _, topic in heard(first)] == ["config.a"]
+        assert [topic for _, topic in heard(second)] == ["config.b"]
+
+    def test_bring_meta_events_to_those_who_may_hear_them(self) -> None:
+        deaf = RoleOptions(
+            name="deaf",
+            permissions=[
+                PermissionRule(uri="", match="prefix", allow=EVERYTHING),
+                PermissionRule(uri="wamp.", match="prefix"),
+            ],
+        )
+        bench = Bench([OPEN_ROLE, deaf])
+        hearing, unhearing = bench.join(), bench.join(role="deaf")
+        hearing.subscribe("", match="prefix")
+        unhearing.subscribe("", match="prefix")
+        hearing.hears()
+        bench.join()
+        assert [topic for _, topic in heard(hearing)] == ["wamp.session.on_join"]
+        assert heard(unhearing) == []
+
+
+class TestIdentity:
+    """Publisher identification and trust levels."""
+
+    @staticmethod
+    def bench(**options: Any) -> Bench:
+        told = PermissionRule(
+            uri="told.", match="prefix", allow=EVERYTHING, disclose=Disclosure(publisher=True)
+        )
+        everything = PermissionRule(uri="", match="prefix", allow=EVERYTHING)
+        return Bench([RoleOptions(name="anonymous", permissions=[everything, told], **options)])
+
+    @staticmethod
+    def details(bench: Bench, topic: str, **options: Any) -> tuple[SessionPair, EventDetails]:
+        publisher, subscriber = bench.join_as("joe"), bench.join()
+        subscriber.subscribe(topic)
+        publisher.says(publish(1, topic, **options))
+        (event,) = subscriber.hears()
+        assert isinstance(event, Event)
+        return publisher, event.details
+
+    @pytest.mark.parametrize(("topic", "options"), [(TOPIC, {"disclose_me": True}), ("told.x", {})])
+    def test_of_the_publisher_is_told_when_it_or_the_configuration_says_so(
+        self, topic: str, options: dict[str, bool]
+    ) -> None:
+        publisher, details = self.details(self.bench(), topic, **options)
+        assert details == EventDetails(
+            publisher=publisher.session.id, publisher_authid="joe", publisher_authrole="anonymous"
+        )
+
+    def test_of_the_publisher_is_not_told_otherwise(self) -> None:
+        assert self.details(self.bench(), TOPIC)[1] == EventDetails()
+
+    def test_that_may_not_be_told_is_an_error_and_no_event(self) -> None:
+        bench = self.bench(allow_disclose_me=False)
+        publisher, subscriber = bench.join(), bench.join()
+        subscriber.subscribe(TOPIC)
+        assert publisher.says(publish(1, TOPIC, acknowledge=True, disclose_me=True)) == [
+            refusal(
+                16,
+                1,
+                "wamp.error.option_disallowed.disclose_me",
+                "this role may not disclose its identity",
+            )
+        ]
+        assert publisher.says(publish(2, TOPIC, disclose_me=True)) == []
+        assert subscriber.hears() == []
+
+    def test_is_told_by_configuration_even_of_a_role_that_may_not_ask(self) -> None:
+        _, details = self.details(self.bench(allow_disclose_me=False), "told.x")
+        assert details.publisher_authid == "joe"
+
+    def test_is_no_reason_to_learn_what_one_may_not_publish(self) -> None:
+        bench = Bench([RoleOptions(name="anonymous", allow_disclose_me=False)])
+        (error,) = bench.join().says(publish(1, TOPIC, acknowledge=True, disclose_me=True))
+        assert isinstance(error, Error)
+        assert error.error == "wamp.error.not_authorized"
+
+    @pytest.mark.parametrize("level", [0, 3])
+    def test_comes_with_the_trust_level_of_the_role(self, level: int) -> None:
+        assert self.details(self.bench(trustlevel=level), TOPIC)[1] == EventDetails(trustlevel=level)
+
+    def test_stands_beside_the_topic_for_those_who_asked_for_a_pattern(self) -> None:
+        bench = self.bench(trustlevel=1)
+        publisher, subscriber = bench.join_as("joe"), bench.join()
+        subscriber.subscribe("com.", match="prefix")
+        publisher.says(publish(1, TOPIC, disclose_me=True))
+        (event,) = subscriber.hears()
+        assert isinstance(event, Event)
+        assert event.details == EventDetails(
+            topic=TOPIC,
+            publisher=publisher.session.id,
+            publisher_authid="joe",
+            publisher_authrole="anonymous",
+            trustlevel=1,
+        )
+
+
+class TestPassthru:
+    def test_is_passed_on_as_it_is_said(self, bench: Bench) -> None:
+        publisher = bench.join(features={"publisher": ["payload_passthru_mode"]})
+        subscriber = bench.join()
+        subscriber.subscribe(TOPIC)
+        said = {"ppt_scheme": "x_mine", "ppt_serializer": "cbor", "ppt_cipher": "x", "ppt_keyid": "k"}
+        publisher.says(publish(1, TOPIC, PlainPayload([b"..."]), **said))
+        (event,) = subscriber.hears()
+        assert isinstance(event, Event)
+        assert event.details == EventDetails(**said)
+        assert event.payload == PlainPayload([b"..."])
+
+    def test_that_was_not_announced_is_a_violation(self, bench: Bench) -> None:
+        publisher = bench.join()
+        (abort,) = publisher.says(publish(1, TOPIC, ppt_scheme="x_mine"))
+        assert isinstance(abort, Abort)
+        assert abort.reason == "wamp.error.protocol_violation"
 
 
 class TestUnsubscribe:
@@ -164,7 +435,8 @@ class TestUnsubscribe:
         assert subscriber.says(Unsubscribe(2, subscription)) == [Unsubscribed(2)]
         publisher.says(publish(1, TOPIC))
         assert subscriber.hears() == []
-        assert bench.realm.broker._by_topic == {}
+        assert bench.realm.broker.subscriptions == {}
+        assert len(bench.realm.broker.index) == 0
 
     def test_of_one_leaves_the_others_subscribed(self, bench: Bench) -> None:
         publisher, going, staying = bench.join(), bench.join(), bench.join()
@@ -235,13 +507,15 @@ def test_a_session_that_goes_takes_its_subscriptions_along(bench: Bench) -> None
 
 
 def test_realms_share_nothing() -> None:
-    from heliograph.routing.options import RealmOptions
-    from heliograph.routing.router import Router
-    from tests.support.recording import OPEN_ROLE, RecordingDeliverer, SessionPair
-
     ids = iter(range(1, 100))
     realms = [RealmOptions(name=name, roles=[OPEN_ROLE]) for name in ("realm1", "realm2")]
-    router = Router(realms, deliverer=RecordingDeliverer(), random_id=lambda: next(ids), agent="Bench")
+    router = Router(
+        realms,
+        deliverer=RecordingDeliverer(),
+        random_id=lambda: next(ids),
+        clock=ManualClock(),
+        agent="Bench",
+    )
     publisher, subscriber = SessionPair(router).join("realm1"), SessionPair(router).join("realm2")
     subscriber.subscribe(TOPIC)
     messages: list[Message] = publisher.says(

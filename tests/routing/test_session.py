@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from heliograph.routing.options import RoleOptions
+from heliograph.routing.options import RoleOptions, SessionOptions
+from heliograph.routing.router import ROLES
 from heliograph.routing.session import Session, State
 from heliograph.wamp import errors
 from heliograph.wamp.errors import ProtocolViolation
@@ -48,7 +49,8 @@ from heliograph.wamp.messages import (
     Yield,
     YieldOptions,
 )
-from tests.support.recording import Bench, SessionPair, call, hello, publish, subscribe
+from heliograph.wamp.payload import PlainPayload
+from tests.support.recording import Bench, SessionPair, call, hello, publish, register, subscribe
 
 GOODBYE = Goodbye(CloseDetails(), errors.CLOSE_NORMAL)
 GOODBYE_AND_OUT = Goodbye(CloseDetails(), errors.CLOSE_GOODBYE_AND_OUT)
@@ -84,7 +86,7 @@ EXAMPLES: dict[type[Message], Message] = {
 }
 
 # What the router takes in each state; everything else is a violation.
-REQUESTS = {Publish, Subscribe, Unsubscribe, Call, Register, Unregister, Yield, Error}
+REQUESTS = {Publish, Subscribe, Unsubscribe, Call, Cancel, Register, Unregister, Yield, Error}
 ALLOWED: dict[State, set[type[Message]]] = {
     State.CLOSED: {Hello, Abort},
     State.ESTABLISHED: {*REQUESTS, Goodbye, Abort},
@@ -163,6 +165,8 @@ def test_everything_but_its_answer_is_ignored_after_our_goodbye(bench: Bench, ki
     pair = in_state(bench, State.SHUTTING_DOWN)
     assert pair.says(EXAMPLES[kind]) == []
     assert not pair.is_closed
+    assert len(bench.clock.pending) == 1, "the time limit for its answer"
+    pair.session.lost()
     bench.assert_nothing_left()
 
 
@@ -172,7 +176,7 @@ class TestHello:
         assert welcome == Welcome(
             1002,
             WelcomeDetails(
-                roles={"broker": {"features": {"publisher_exclusion": True}}, "dealer": {"features": {}}},
+                roles=ROLES,
                 agent="Bench",
                 realm="realm1",
                 authid="anonymous-3e9",
@@ -187,6 +191,20 @@ class TestHello:
         first = bench.join()
         bench.random_ids = iter([5001, first.session.id, first.session.id, 5002])
         assert bench.join().session.id == 5002
+
+    def test_again_after_goodbye_begins_from_scratch(self, bench: Bench) -> None:
+        pair = bench.join(features={"subscriber": ["subscription_revocation"]})
+        subscription = pair.subscribe("com.example.t")
+        pair.session.modify_details({"shift": "night"})
+        first = pair.session.id
+        pair.says(GOODBYE)
+        pair.join()
+        assert pair.session.id != first
+        assert pair.session.features == 0
+        assert set(pair.session.details()) == {"session", "authid", "authrole", "authmethod", "authprovider"}
+        (answer,) = pair.says(Unsubscribe(1, subscription))
+        assert isinstance(answer, Error)
+        assert answer.error == "wamp.error.no_such_subscription"
 
     @pytest.mark.parametrize("authmethods", [None, [], ["anonymous"], ["ticket", "anonymous"]])
     def test_without_authentication_is_anonymous(self, bench: Bench, authmethods: list[str] | None) -> None:
@@ -264,6 +282,36 @@ class TestGoodbye:
         assert welcome.session != first
         assert pair.subscribe("com.example.t") == 1
 
+    def test_that_is_not_answered_in_time_ends_with_the_transport(self, bench: Bench) -> None:
+        pair = bench.join()
+        pair.session.shut_down()
+        bench.clock.advance(SessionOptions().goodbye_timeout_s - 0.1)
+        assert not pair.is_closed
+        bench.clock.advance(0.2)
+        assert pair.peer.closes == 1
+        assert pair.says(subscribe(1, "com.example.t")) == [
+            Goodbye(CloseDetails(message="the router is shutting down"), "wamp.close.system_shutdown")
+        ]
+        bench.assert_nothing_left()
+
+    @pytest.mark.parametrize("end", ["answer", "abort", "lost transport", "violation", "a second shut-down"])
+    def test_of_the_router_leaves_no_time_limit_behind(self, bench: Bench, end: str) -> None:
+        pair = bench.join()
+        pair.session.shut_down()
+        if end == "answer":
+            pair.says(GOODBYE_AND_OUT)
+        elif end == "abort":
+            pair.says(Abort(CloseDetails(), "wamp.error.whatever"))
+        elif end == "lost transport":
+            pair.session.lost()
+        elif end == "violation":
+            pair.session.violate(ProtocolViolation("for the test"))
+        else:
+            pair.session.shut_down()
+        bench.assert_nothing_left()
+        bench.clock.advance(60)
+        assert pair.peer.closes == (0 if end == "lost transport" else 1)
+
     def test_of_the_router_waits_for_the_answer_and_then_closes(self, bench: Bench) -> None:
         pair = bench.join()
         pair.session.shut_down()
@@ -288,7 +336,89 @@ class TestGoodbye:
         assert pair.peer.closes == 1
 
 
+class TestStrictIds:
+    """Request ids that count up from 1, where a transport asks for it."""
+
+    @staticmethod
+    def join(bench: Bench) -> SessionPair:
+        return SessionPair(bench.router, strict_ids=True).join()
+
+    def test_count_all_requests_together(self, bench: Bench) -> None:
+        pair = self.join(bench)
+        answers = pair.says(
+            subscribe(1, "com.example.t"),
+            publish(2, "com.example.t", acknowledge=True),
+            register(3, "com.example.p"),
+            call(4, "wamp.session.count"),
+            Unregister(5, 1),
+            Unsubscribe(6, 1),
+            publish(7, "com.example.t", acknowledge=True),
+        )
+        assert [type(answer).__name__ for answer in answers] == [
+            "Subscribed", "Published", "Registered", "Result", "Unregistered", "Unsubscribed", "Published",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("requests", "text"),
+        [
+            ([2], "request id 1 was expected, not 2"),
+            ([1, 1], "request id 2 was expected, not 1"),
+            ([1, 3], "request id 2 was expected, not 3"),
+            ([1, 2, 1], "request id 3 was expected, not 1"),
+        ],
+    )
+    def test_abort_the_session_at_a_gap_or_repeat(self, bench: Bench, requests: list[int], text: str) -> None:
+        pair = self.join(bench)
+        answers = pair.says(*(publish(request, "com.example.t") for request in requests))
+        assert answers == [Abort(CloseDetails(message=text), "wamp.error.protocol_violation")]
+        bench.assert_nothing_left()
+
+    def test_count_a_request_that_was_refused(self, bench: Bench) -> None:
+        pair = self.join(bench)
+        first, second = pair.says(
+            publish(1, "two words", acknowledge=True), publish(2, "com.t", acknowledge=True)
+        )
+        assert isinstance(first, Error)
+        assert isinstance(second, Published)
+
+    def test_leave_answers_and_cancel_alone(self, bench: Bench) -> None:
+        pair, caller = self.join(bench), bench.join()
+        pair.says(register(1, "com.example.p"))
+        caller.says(call(1, "com.example.p"))
+        pair.says(Yield(1, YieldOptions()), Cancel(99, CancelOptions()), publish(2, "com.example.t"))
+        assert not pair.is_closed
+
+    def test_wrap_to_1_after_the_largest(self, bench: Bench) -> None:
+        pair = self.join(bench)
+        pair.session._last_request = 2**53 - 1
+        answers = pair.says(*(publish(request, "com.t", acknowledge=True) for request in (2**53, 1)))
+        assert [type(answer) for answer in answers] == [Published, Published]
+
+    def test_begin_again_with_the_next_session_of_the_transport(self, bench: Bench) -> None:
+        pair = self.join(bench)
+        pair.says(publish(1, "com.example.t"), GOODBYE)
+        pair.join()
+        (answer,) = pair.says(publish(1, "com.example.t", acknowledge=True))
+        assert isinstance(answer, Published)
+
+    def test_mean_nothing_once_the_router_has_said_goodbye(self, bench: Bench) -> None:
+        pair = self.join(bench)
+        pair.session.shut_down()
+        pair.hears()
+        assert pair.says(publish(7, "com.example.t"), publish(7, "com.example.t")) == []
+        assert not pair.is_closed
+
+
 class TestEnd:
+    def test_is_silent_to_the_session_itself(self, bench: Bench) -> None:
+        pair = bench.join()
+        pair.subscribe("com.example.t")
+        pair.register("com.example.p")
+        testament = PlainPayload(["com.example.t", []], {"publish_options": {"exclude_me": False}})
+        pair.says(call(1, "wamp.session.add_testament", testament))
+        pair.subscribe("wamp.", match="prefix")
+        assert pair.says(GOODBYE) == [GOODBYE_AND_OUT]
+
     @pytest.mark.parametrize("state", [State.CLOSED, State.ESTABLISHED, State.SHUTTING_DOWN])
     def test_by_abort_of_the_peer_is_not_answered(self, bench: Bench, state: State) -> None:
         pair = in_state(bench, state)

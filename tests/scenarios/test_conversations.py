@@ -2,6 +2,7 @@
 
 import asyncio
 
+from heliograph.routing.router import ROLES
 from tests.support.links import Link
 from tests.support.websocket import HELLO_ROLES
 
@@ -15,7 +16,7 @@ async def test_a_session_joins_and_leaves(link: Link) -> None:
     assert code == 2
     assert 1 <= session <= 2**53
     assert details["authrole"] == details["authmethod"] == "anonymous"
-    assert details["roles"]["broker"]["features"] == {"publisher_exclusion": True}
+    assert details["roles"] == ROLES
     assert details["agent"].startswith("Heliograph-")
     await client.leave()
 

@@ -1,6 +1,9 @@
 """How the clients of a scenario are linked to the router."""
 
-from tests.support.websocket import Address, WampClient, connect_wamp
+from collections.abc import Mapping
+from typing import Any
+
+from tests.support.websocket import HELLO_ROLES, Address, WampClient, connect_wamp
 
 
 class Link:
@@ -16,17 +19,17 @@ class Link:
         self._serializers = serializers
         self._connected: list[WampClient] = []
 
-    async def connect(self) -> WampClient:
+    async def connect(self, path: str = "/ws") -> WampClient:
         """Return a client before HELLO."""
         serializer = self._serializers[len(self._connected) % len(self._serializers)]
-        client = await connect_wamp(self._address, serializer)
+        client = await connect_wamp(self._address, serializer, path)
         self._connected.append(client)
         return client
 
-    async def join(self) -> WampClient:
+    async def join(self, path: str = "/ws", *, roles: Mapping[str, Any] = HELLO_ROLES) -> WampClient:
         """Return a client that has joined."""
-        client = await self.connect()
-        await client.join()
+        client = await self.connect(path)
+        await client.join(roles=roles)
         return client
 
     def drop_all(self) -> None:

@@ -1,17 +1,24 @@
 """The router without sockets: sessions whose peers write down what they are sent."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
-from heliograph.routing.options import AllowedActions, PermissionRule, RealmOptions, RoleOptions
-from heliograph.routing.peer import Peer
+from heliograph.auth.principal import Principal
+from heliograph.routing.options import (
+    AllowedActions,
+    PermissionRule,
+    RealmOptions,
+    RoleOptions,
+    SessionOptions,
+)
+from heliograph.routing.peer import Delivery, Peer
 from heliograph.routing.router import Router
 from heliograph.routing.session import Session
 from heliograph.wamp.messages import (
     Call,
     CallOptions,
-    Event,
     Hello,
     HelloDetails,
     Message,
@@ -48,6 +55,7 @@ class RecordingPeer:
         self.unread = 0
         self.closes = 0
         self.times_left = 0
+        self.is_held = False
 
     def send(self, message: Message) -> None:
         if self.closes:
@@ -62,6 +70,12 @@ class RecordingPeer:
     def left(self) -> None:
         self.times_left += 1
 
+    def hold(self) -> None:
+        self.is_held = True
+
+    def release(self) -> None:
+        self.is_held = False
+
     def take(self) -> list[Message]:
         """Return what was sent since the last time."""
         new, self.unread = self.sent[self.unread :], len(self.sent)
@@ -75,15 +89,62 @@ class RecordingDeliverer:
         self.encodings: list[int] = []
         """How many formats each event was encoded in."""
 
-    def deliver(self, event: Event, peers: Collection[Peer]) -> None:
-        receivers = [peer for peer in peers if isinstance(peer, RecordingPeer)]
-        assert len(receivers) == len(peers)
-        formats = {peer.serializer.name: peer.serializer for peer in receivers if peer.serializer is not None}
-        for serializer in formats.values():
-            serializer.encode(event)
-        self.encodings.append(len(formats))
-        for peer in receivers:
-            peer.sent.append(event)
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        for event, peers in deliveries:
+            formats = {peer.serializer.name: peer.serializer for peer in _recording(peers) if peer.serializer}
+            for serializer in formats.values():
+                serializer.encode(event)
+            self.encodings.append(len(formats))
+        for event, peers in deliveries:
+            for peer in _recording(peers):
+                peer.sent.append(event)
+
+
+def _recording(peers: Collection[Peer]) -> list[RecordingPeer]:
+    assert all(isinstance(peer, RecordingPeer) for peer in peers)
+    return cast(list[RecordingPeer], list(peers))
+
+
+class ManualTimer:
+    """A timer of a manual clock."""
+
+    def __init__(self, due_s: float, callback: Callable[[], None]) -> None:
+        self.due_s = due_s
+        self.callback = callback
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class ManualClock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.time_s = 1_700_000_000.0
+        self.timers: list[ManualTimer] = []
+
+    def now_s(self) -> float:
+        return self.time_s
+
+    def later(self, delay_s: float, callback: Callable[[], None]) -> ManualTimer:
+        timer = ManualTimer(self.time_s + delay_s, callback)
+        self.timers.append(timer)
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and what is due happen in its order."""
+        self.time_s += seconds
+        for timer in sorted(self.pending, key=lambda timer: timer.due_s):
+            if timer.due_s <= self.time_s and not timer.is_cancelled:
+                timer.is_cancelled = True
+                timer.callback()
+
+    @property
+    def pending(self) -> list[ManualTimer]:
+        """Timers that may still go off."""
+        self.timers = [timer for timer in self.timers if not timer.is_cancelled]
+        return list(self.timers)
 
 
 class SessionPair:
@@ -93,40 +154,59 @@ class SessionPair:
         router: whose session it is.
         serializer: the peer's format.
         role: what an anonymous session of it becomes.
+        strict_ids: whether its request ids must count up.
     """
 
     def __init__(
-        self, router: Router, *, serializer: Serializer | None = None, role: str = "anonymous"
+        self,
+        router: Router,
+        *,
+        serializer: Serializer | None = None,
+        role: str = "anonymous",
+        strict_ids: bool = False,
     ) -> None:
         self.peer = RecordingPeer(serializer)
-        self.session = Session(router, self.peer, anonymous_role=role)
+        self.session = Session(router, self.peer, SessionOptions(anonymous_role=role, strict_ids=strict_ids))
         self._requests = count(1)
+        self._unhandled: deque[Message] = deque()
 
     def says(self, *messages: Message) -> list[Message]:
-        """Let the peer send `messages`; return what it has received since it was last asked."""
-        for message in messages:
-            self.session.receive(message)
-        return self.peer.take()
+        """Let the peer send `messages`; return what it has received since it was last asked.
+
+        As at a transport, messages wait while the session waits for a decision.
+        """
+        self._unhandled.extend(messages)
+        return self.hears()
 
     def hears(self) -> list[Message]:
         """Return what the peer has received since it was last asked."""
+        while self._unhandled and not self.peer.is_held:
+            self.session.receive(self._unhandled.popleft())
         return self.peer.take()
 
-    def join(self, realm: str = REALM) -> "SessionPair":
-        """Say HELLO and swallow WELCOME."""
-        (welcome,) = self.says(hello(realm))
+    def join(self, realm: str = REALM, features: Mapping[str, Collection[str]] = {}) -> "SessionPair":
+        """Say HELLO, announcing `features` of each role, and swallow WELCOME."""
+        roles = {
+            role: {"features": dict.fromkeys(features.get(role, ()), True)}
+            for role in ("publisher", "subscriber", "caller", "callee")
+        }
+        (welcome,) = self.says(hello(realm, roles=roles))
         assert isinstance(welcome, Welcome), welcome
         return self
 
-    def subscribe(self, topic: str) -> int:
-        """Subscribe and return the subscription's id."""
-        (answer,) = self.says(Subscribe(next(self._requests), SubscribeOptions(), topic))
+    @property
+    def id(self) -> int:
+        return self.session.id
+
+    def subscribe(self, topic: str, **options: Any) -> int:
+        """Subscribe and return the subscription's id; what comes at once with it is swallowed."""
+        answer = self.says(Subscribe(next(self._requests), SubscribeOptions(**options), topic))[0]
         assert isinstance(answer, Subscribed), answer
         return answer.subscription
 
-    def register(self, procedure: str) -> int:
+    def register(self, procedure: str, **options: Any) -> int:
         """Register and return the registration's id."""
-        (answer,) = self.says(Register(next(self._requests), RegisterOptions(), procedure))
+        answer = self.says(Register(next(self._requests), RegisterOptions(**options), procedure))[0]
         assert isinstance(answer, Registered), answer
         return answer.registration
 
@@ -140,17 +220,22 @@ class Bench:
 
     Args:
         roles: of its only realm.
+        realm: further options of the realm.
     """
 
-    def __init__(self, roles: Sequence[RoleOptions] = (OPEN_ROLE,)) -> None:
+    def __init__(self, roles: Sequence[RoleOptions] = (OPEN_ROLE,), **realm: Any) -> None:
         self.deliverer = RecordingDeliverer()
+        self.clock = ManualClock()
         self.random_ids: Iterator[int] = count(1001)
         self.router = Router(
-            [RealmOptions(name=REALM, roles=list(roles))],
+            [RealmOptions(name=REALM, roles=list(roles), **realm)],
             deliverer=self.deliverer,
             random_id=lambda: next(self.random_ids),
+            clock=self.clock,
             agent="Bench",
         )
+        # The router has drawn ids for itself.
+        self.random_ids = count(1001)
 
     @property
     def realm(self) -> Any:
@@ -160,20 +245,37 @@ class Bench:
         """Return a session before HELLO."""
         return SessionPair(self.router, serializer=serializer, role=role)
 
-    def join(self, serializer: Serializer | None = None, *, role: str = "anonymous") -> SessionPair:
-        """Return a session that has joined."""
-        return self.connect(serializer, role=role).join()
+    def join(
+        self,
+        serializer: Serializer | None = None,
+        *,
+        role: str = "anonymous",
+        features: Mapping[str, Collection[str]] = {},
+    ) -> SessionPair:
+        """Return a session that has joined, announcing `features` of each role."""
+        return self.connect(serializer, role=role).join(features=features)
+
+    def join_as(
+        self, authid: str, role: str = "anonymous", *, serializer: Serializer | None = None
+    ) -> SessionPair:
+        """Return a session that has joined and proven to be `authid`."""
+        pair = self.connect(serializer, role=role)
+        principal = Principal(authid=authid, authrole=role, authmethod="ticket", authprovider="static")
+        pair.session.establish(self.realm, principal)
+        return pair
 
     def assert_nothing_left(self) -> None:
         """Every table of the realm is empty."""
         broker, dealer = self.realm.broker, self.realm.dealer
         left = {
             "sessions": self.realm.sessions,
-            "topics": broker._by_topic,
-            "subscriptions": broker._by_id,
+            "testaments": self.realm.testaments,
+            "subscriptions": broker.subscriptions,
+            "topics": range(len(broker.index)),
             "subscriptions of sessions": broker._of_session,
-            "procedures": dealer._by_procedure,
-            "registrations": dealer._by_id,
+            "registrations": dealer.registrations,
+            "procedures": range(len(dealer.index)),
+            "timers": self.clock.pending,
             "calls of sessions": dealer._of_session,
         }
         assert not any(left.values()), left
@@ -197,5 +299,5 @@ def register(request: int, procedure: str, **options: Any) -> Register:
     return Register(request, RegisterOptions(**options), procedure)
 
 
-def call(request: int, procedure: str, payload: Payload = EMPTY) -> Call:
-    return Call(request, CallOptions(), procedure, payload)
+def call(request: int, procedure: str, payload: Payload = EMPTY, **options: Any) -> Call:
+    return Call(request, CallOptions(**options), procedure, payload)

@@ -23,6 +23,26 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 HELLO_ROLES: Mapping[str, Any] = {"publisher": {}, "subscriber": {}, "caller": {}, "callee": {}}
 
+ABLE_ROLES: Mapping[str, Any] = {
+    role: {
+        "features": dict.fromkeys(
+            (
+                "call_canceling",
+                "call_timeout",
+                "call_reroute",
+                "payload_passthru_mode",
+                "progressive_call_results",
+                "progressive_call_invocations",
+                "registration_revocation",
+                "subscription_revocation",
+            ),
+            True,
+        )
+    }
+    for role in HELLO_ROLES
+}
+"""Roles of a client that can do everything the router makes a difference by."""
+
 Address = tuple[str, int]
 
 
@@ -254,8 +274,8 @@ class WampClient:
         await self.send(message)
         return await self.receive()
 
-    async def join(self, realm: str = "realm1") -> None:
-        welcome = await self.ask(1, realm, {"roles": HELLO_ROLES})
+    async def join(self, realm: str = "realm1", *, roles: Mapping[str, Any] = HELLO_ROLES) -> None:
+        welcome = await self.ask(1, realm, {"roles": roles})
         assert welcome[0] == 2, welcome
         self.session_id = welcome[1]
 

@@ -67,6 +67,9 @@ def of_type(hint: Any) -> st.SearchStrategy[Any]:
 
 
 def _within(hint: Any, meta: msgspec.Meta) -> st.SearchStrategy[Any]:
+    if hint is str:
+        assert meta.pattern is not None
+        return st.from_regex(meta.pattern, alphabet=st.characters(codec="ascii"))
     assert hint is int
     return st.integers(meta.ge, MAX_ID if meta.le is None else meta.le)
 

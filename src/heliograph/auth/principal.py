@@ -17,3 +17,8 @@ class Principal(Struct, frozen=True):
     authrole: str
     authmethod: str
     authprovider: str
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether the authid was proven, not chosen or drawn."""
+        return self.authmethod != "anonymous"

@@ -10,6 +10,7 @@ from msgspec import Struct
 from heliograph.config.exposure import find_open_roles
 from heliograph.config.options import RouterWorker
 from heliograph.config.problems import Path, Problem, error, quote, quote_file, render, warning
+from heliograph.config.realms import find_realm_inconsistencies
 from heliograph.config.wsgi_module import find_module
 from heliograph.http.options import CallerOptions, PublisherOptions, StaticOptions, WsgiOptions
 from heliograph.routing.options import PermissionRule, RealmOptions, RoleOptions
@@ -36,6 +37,10 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
     for path, struct in ordered:
         if isinstance(struct, RouterWorker):
             problems += _empty_worker(path, struct)
+        elif isinstance(struct, RealmOptions):
+            problems += find_realm_inconsistencies(
+                path, struct, anonymous_roles=_anonymous_roles(ordered, path[:2])
+            )
         elif isinstance(struct, RoleOptions):
             problems += _hidden_rules(path, struct)
         elif isinstance(struct, TcpEndpoint):
@@ -44,6 +49,7 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
             problems += _socket_path(path, struct, node_directory)
         elif isinstance(struct, WebSocketPathOptions):
             problems += _repeated_serializers(path, struct)
+            problems += _anonymous_role(path, struct, node)
         elif isinstance(struct, PublisherOptions | CallerOptions):
             problems += _realm_and_role(path, struct, node)
         elif isinstance(struct, StaticOptions):
@@ -91,6 +97,25 @@ def _realm_and_role(path: Path, service: PublisherOptions | CallerOptions, node:
     if service.role not in roles:
         message = f"realm {quote(service.realm)} has no role {quote(service.role)}; known: {_listed(roles)}"
         yield error((*path, "role"), message)
+
+
+def _anonymous_role(path: Path, service: WebSocketPathOptions, node: object) -> Iterator[Problem]:
+    realms = _by_name(_inside(node, *path[:2], "realms")).values()
+    known = sorted({name for realm in realms for name in _by_name(realm.get("roles"))})
+    # Without a realm nobody can join anyway, and that is said elsewhere.
+    if known and service.anonymous_role not in known:
+        message = (
+            f"no realm of this router has a role {quote(service.anonymous_role)}; known: {', '.join(known)}"
+        )
+        yield error((*path, "anonymous_role"), message)
+
+
+def _anonymous_roles(found: Found, worker: Path) -> frozenset[str]:
+    """The roles a worker's sessions get without authentication."""
+    services = (
+        service for path, service in found if path[:2] == worker and isinstance(service, WebSocketPathOptions)
+    )
+    return frozenset(service.anonymous_role for service in services)
 
 
 def _inside(value: object, *steps: str | int) -> object:

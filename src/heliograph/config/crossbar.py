@@ -11,7 +11,14 @@ from msgspec import Struct
 from heliograph.config.options import ControllerOptions, NodeOptions, RouterWorker, RouterWorkerOptions
 from heliograph.config.problems import Severity
 from heliograph.http.options import PublisherLimits, StaticFileOptions
-from heliograph.routing.options import PermissionRule, RealmOptions, RoleOptions
+from heliograph.routing.options import (
+    CallQueueOptions,
+    EventHistoryOptions,
+    PermissionRule,
+    RealmBehaviour,
+    RealmOptions,
+    StoreOptions,
+)
 from heliograph.transports.options import (
     MIB,
     HttpGuardOptions,
@@ -161,25 +168,19 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
         "extra": Ignored("nothing reads it"),
     },
     RealmOptions: {
-        "options": NotYet("URIs are checked loosely, and there is no meta API", harmless=({},)),
-        "store": NotYet("there would be no event history and no call queue", severity="error"),
         "rlinks": NotYet("nothing would reach the other node", severity="error", harmless=([],)),
         "stats": NotYet("no wamp.session.on_stats events are published"),
         "inventory": Never("FlatBuffers schemas"),
     },
-    RoleOptions: {
-        "authorizer": NotYet("nothing would be allowed; write static permissions", severity="error"),
+    RealmBehaviour: {
+        "enable_meta_api": Ignored(
+            "the meta API is always there; permissions say who may call `wamp.` procedures", harmless=(True,)
+        ),
+        "bridge_meta_api": NotYet("no meta API of other nodes is carried", harmless=(False,)),
+        "event_dispatching_chunk_size": Ignored("the work of one turn is bounded by itself"),
     },
     PermissionRule: {
         "cache": Accepted("static rules are looked up the same way, cached or not"),
-        "disclose": NotYet(
-            "callers and publishers stay anonymous",
-            harmless=(
-                {},
-                *({key: False} for key in ("caller", "publisher")),
-                {"caller": False, "publisher": False},
-            ),
-        ),
         "validate": Never("validation of payloads against FlatBuffers schemas"),
     },
     WebTransportOptions: {
@@ -205,10 +206,7 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
         "auth": NotYet(
             "clients would get in without the authentication asked for",
             severity="error",
-            harmless=(
-                {"anonymous": {"type": "static", "role": "anonymous"}},
-                {"anonymous": {"type": "static"}},
-            ),
+            harmless=({"anonymous": {"type": "static"}},),
         ),
         "cookie": NotYet("browsers are not followed by cookie"),
     },
@@ -228,7 +226,7 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
 
 # Objects in which Crossbar.io checks no keys: there an unknown one is a warning, so that a file that runs there
 # runs here.
-UNCHECKED: frozenset[type] = frozenset({RealmOptions})
+UNCHECKED: frozenset[type] = frozenset({RealmOptions, StoreOptions, EventHistoryOptions, CallQueueOptions})
 
 _WORKERS: Mapping[str, ForeignType] = {
     "container": NotYet("run its components as programs that connect over WebSocket", severity="error"),

@@ -74,7 +74,7 @@ def _doors(path: Path, transport: Struct) -> Iterator[_Door]:
     for key, service in services.items():
         inner = (*path, "paths", key)
         if isinstance(service, WebSocketPathOptions):
-            yield _Door(inner, address, None, "anonymous", ACTIONS)
+            yield _Door(inner, address, None, service.anonymous_role, ACTIONS)
         elif isinstance(service, PublisherOptions):
             yield _Door(inner, address, service.realm, service.role, ("publish",))
         elif isinstance(service, CallerOptions):
@@ -90,6 +90,9 @@ def is_loopback(interface: str) -> bool:
 
 
 def _allows(role: RoleOptions, action: str) -> bool:
+    if role.authorizer is not None:
+        # It is asked instead of the rules.
+        return False
     return role.allow_by_default or any(getattr(rule.allow, action) for rule in role.permissions)
 
 

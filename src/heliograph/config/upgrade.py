@@ -30,12 +30,15 @@ def upgrade(value: object, environment: Mapping[str, str]) -> tuple[object, list
     for path, rule in _select(node, "workers", _EACH, "realms", _EACH, "roles", _EACH, "permissions", _EACH):
         problems.extend(_flat_permission(path, rule))
         problems.extend(_starred_uri(path, rule))
+    for path, store in _select(node, "workers", _EACH, "realms", _EACH, "store"):
+        problems.extend(_store_limit(path, store))
     for path, endpoint in _select(node, "workers", _EACH, "transports", _EACH, "endpoint"):
         problems.extend(_port_variable(path, endpoint, environment))
     for path, service in _select(node, "workers", _EACH, "transports", _EACH, "paths", _EACH):
         problems.extend(_pusher(path, service))
         if service.get("type") == "websocket":
             problems.extend(_serializers(path, service))
+            _anonymous_role(service)
     return node, problems
 
 
@@ -92,6 +95,17 @@ def _starred_uri(path: Path, rule: dict[str, Any]) -> Iterator[Problem]:
     yield warning((*path, "uri"), f"{quote(uri)} is an old form: {new_form}")
 
 
+def _store_limit(path: Path, store: dict[str, Any]) -> Iterator[Problem]:
+    """Give the limit of a whole store to those of its lists' items that have none."""
+    if "limit" not in store:
+        return
+    limit = store.pop("limit")
+    for key in ("event-history", "call-queue"):
+        for _, item in _select(store, key, _EACH):
+            item.setdefault("limit", limit)
+    yield warning((*path, "limit"), 'an old form: write "limit" into each item of the store\'s lists')
+
+
 def _port_variable(path: Path, endpoint: dict[str, Any], environment: Mapping[str, str]) -> Iterator[Problem]:
     port = endpoint.get("port")
     if not isinstance(port, str) or not port.startswith("$"):
@@ -111,6 +125,17 @@ def _pusher(path: Path, service: dict[str, Any]) -> Iterator[Problem]:
     if service.get("type") == "pusher":
         service["type"] = "publisher"
         yield warning((*path, "type"), '"pusher" is an old name: write "type": "publisher"')
+
+
+def _anonymous_role(service: dict[str, Any]) -> None:
+    """Read the only part of `auth` that is supported so far: the role of those who do not authenticate."""
+    auth = service.get("auth")
+    anonymous = auth.get("anonymous") if isinstance(auth, dict) and len(auth) == 1 else None
+    if not isinstance(anonymous, dict) or "anonymous_role" in service:
+        return
+    if anonymous.keys() == {"type", "role"} and anonymous["type"] == "static":
+        service["anonymous_role"] = anonymous["role"]
+        del service["auth"]
 
 
 def _serializers(path: Path, service: dict[str, Any]) -> Iterator[Problem]:

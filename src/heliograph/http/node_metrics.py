@@ -20,6 +20,7 @@ _ROUTER_HELP = {
     "violations": "Sessions aborted because the peer broke the protocol.",
     "publications": "Events published.",
     "events": "Events handed to subscribers.",
+    "events_dropped": "Retained events a subscriber's serializer could not express.",
     "publications_refused": "Publications refused.",
     "calls": "Calls made.",
     "calls_failed": "Calls answered with an error.",

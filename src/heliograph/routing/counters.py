@@ -15,6 +15,8 @@ class Counters(Struct):
     publications: int = 0
     events: int = 0
     """Events handed to receivers; one publication makes one for each."""
+    events_dropped: int = 0
+    """Retained events a subscriber's serializer could not express."""
     publications_refused: int = 0
     calls: int = 0
     calls_failed: int = 0

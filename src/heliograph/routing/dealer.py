@@ -2,88 +2,82 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from heliograph.routing.authorizer import authorize
+from heliograph.routing.calls import KEPT_PIECES_LIMIT, PendingCall, SessionCalls
 from heliograph.routing.counters import Counters
+from heliograph.routing.history import timestamp
+from heliograph.routing.options import CallQueueOptions
+from heliograph.routing.passthru import passthru_of, passthru_of_error
+from heliograph.routing.patterns import PatternIndex
+from heliograph.routing.peer import Clock
+from heliograph.routing.registration import Callee, Registration
 from heliograph.wamp import codes
 from heliograph.wamp.errors import (
     CANCELED,
+    DISCLOSE_ME_DISALLOWED,
+    FEATURE_NOT_SUPPORTED,
     INVALID_ARGUMENT,
     INVALID_URI,
+    MAX_CONCURRENCY_REACHED,
+    NO_AVAILABLE_CALLEE,
     NO_SUCH_PROCEDURE,
     NO_SUCH_REGISTRATION,
-    OPTION_NOT_ALLOWED,
     PROCEDURE_ALREADY_EXISTS,
+    TIMEOUT,
+    TOO_MANY_CALLS,
+    UNAVAILABLE,
     PayloadError,
     ProtocolViolation,
     RequestError,
 )
-from heliograph.wamp.ids import SequentialIds
+from heliograph.wamp.features import (
+    CALLEE_CANCELING,
+    CALLEE_PASSTHRU,
+    CALLEE_PROGRESSIVE_INVOCATIONS,
+    CALLEE_REROUTE,
+    CALLEE_REVOCATION,
+    CALLER_PASSTHRU,
+    CALLER_PROGRESSIVE_INVOCATIONS,
+)
+from heliograph.wamp.ids import MAX_ID, SequentialIds
 from heliograph.wamp.messages import (
     Call,
+    Cancel,
     Error,
+    Interrupt,
+    InterruptOptions,
     Invocation,
-    InvocationDetails,
     Register,
     Registered,
+    RegisterOptions,
     Result,
     ResultDetails,
     Unregister,
     Unregistered,
+    UnregisteredDetails,
     Yield,
 )
-from heliograph.wamp.payload import PlainPayload
+from heliograph.wamp.payload import Payload, PlainPayload
 from heliograph.wamp.uris import UriCheck, is_reserved
 
 if TYPE_CHECKING:
     from heliograph.routing.session import Session
 
-FEATURES: dict[str, bool] = {}
-"""What WELCOME announces for the role dealer: what works, no more."""
-
-_NO_DETAILS = InvocationDetails()
-
 PENDING_CALLS_LIMIT = 16_384
 """Calls one session may wait for at a time: a callee that never answers must not fill the router."""
 
-TOO_MANY_CALLS = "heliograph.error.too_many_calls"
+Announce = Callable[..., None]
+"""Publishes a meta event: topic, then its arguments."""
 
 
-class Registration:
-    """A procedure and the session that implements it."""
+class MetaProcedures(Protocol):
+    """What the router itself implements."""
 
-    __slots__ = ("callee", "id", "procedure")
-
-    def __init__(self, registration_id: int, procedure: str, callee: Session) -> None:
-        self.id = registration_id
-        self.procedure = procedure
-        self.callee = callee
-
-
-class PendingCall:
-    """A call that has no final answer yet."""
-
-    __slots__ = ("callee", "caller", "invocation", "request")
-
-    def __init__(self, caller: Session, request: int, callee: Session, invocation: int) -> None:
-        self.caller = caller
-        self.request = request
-        self.callee = callee
-        self.invocation = invocation
-
-
-class SessionCalls:
-    """What the dealer knows of one session."""
-
-    __slots__ = ("invocation_ids", "made", "registrations", "taken")
-
-    def __init__(self) -> None:
-        self.registrations: set[Registration] = set()
-        self.made: dict[int, PendingCall] = {}
-        """Calls this session waits for, by its request id."""
-        self.taken: dict[int, PendingCall] = {}
-        """Calls this session works on, by invocation id."""
-        self.invocation_ids = SequentialIds()
+    def call(self, session: Session, message: Call, *, by_name: bool) -> Payload | None:
+        """Return the result of the procedure the message names, None when there is no such procedure."""
 
 
 class Dealer:
@@ -91,90 +85,170 @@ class Dealer:
 
     Args:
         uri_check: raises for bad URIs.
+        clock: for time limits.
         counters: where calls are counted.
+        announce: publishes meta events.
+        queues: for which procedures calls may wait until a callee is free.
+        timeout_unit_s: seconds that one unit of `CALL.Options.timeout` stands for.
     """
 
-    def __init__(self, *, uri_check: UriCheck, counters: Counters) -> None:
+    def __init__(
+        self,
+        *,
+        uri_check: UriCheck,
+        clock: Clock,
+        counters: Counters,
+        announce: Announce,
+        queues: Sequence[CallQueueOptions] = (),
+        timeout_unit_s: float = 0.001,
+    ) -> None:
         self._check_uri = uri_check
+        self._clock = clock
         self._counters = counters
+        self._announce = announce
+        self._timeout_unit_s = timeout_unit_s
+        self._queues: PatternIndex[int] = PatternIndex()
+        for queue in queues:
+            self._queues.add(queue.uri, queue.match, queue.limit)
         self._ids = SequentialIds()
-        self._by_procedure: dict[str, Registration] = {}
-        self._by_id: dict[int, Registration] = {}
+        self.registrations: dict[int, Registration] = {}
+        self.index: PatternIndex[Registration] = PatternIndex()
         self._of_session: dict[Session, SessionCalls] = {}
+        self.meta: MetaProcedures
+
+    # Registering.
 
     def register(self, session: Session, message: Register) -> None:
-        """Let the session implement a procedure that nobody implements yet."""
-        if message.options.match != "exact" or message.options.invoke != "single":
-            raise RequestError(OPTION_NOT_ALLOWED, "only match: 'exact' with invoke: 'single' is supported")
-        self._check_uri(message.procedure)
-        if is_reserved(message.procedure):
-            raise RequestError(INVALID_URI, f"{message.procedure!r} is reserved for the router")
-        session.authorizer.require(message.procedure, "register")
-        if message.procedure in self._by_procedure:
-            raise RequestError(PROCEDURE_ALREADY_EXISTS, f"{message.procedure!r} is registered already")
+        """Let the session implement a procedure, alone or beside others."""
+        procedure, options = message.procedure, message.options
+        self._check_uri(procedure, options.match)
+        if is_reserved(procedure):
+            raise RequestError(INVALID_URI, f"{procedure!r} is reserved for the router")
+        authorize(session, procedure, "register", options.match)
+        registration = self._registration_to_share(session, procedure, options)
 
-        registration = Registration(self._ids.next(), message.procedure, session)
-        self._by_procedure[message.procedure] = self._by_id[registration.id] = registration
-        self._calls(session).registrations.add(registration)
+        is_new = registration is None
+        if registration is None:
+            registration = Registration(
+                self._ids.next(), procedure, options.match, options.invoke, self._clock.now_s()
+            )
+            self.registrations[registration.id] = registration
+            self.index.add(procedure, options.match, registration)
+        callee = Callee(session, options)
+        registration.callees.append(callee)
+        self._calls(session).registrations[registration] = callee
         session.peer.send(Registered(message.request, registration.id))
+        if is_new:
+            self._announce("wamp.registration.on_create", session.id, registration_details(registration))
+        self._announce("wamp.registration.on_register", session.id, registration.id)
+        self._serve_waiting(registration)
 
     def unregister(self, session: Session, message: Unregister) -> None:
         """Take one registration of the session away; calls on their way are still answered."""
-        registration = self._by_id.get(message.registration)
-        if registration is None or registration.callee is not session:
+        registration = self.registrations.get(message.registration)
+        callee = self._callee(registration, session) if registration is not None else None
+        if registration is None or callee is None:
             raise RequestError(
                 NO_SUCH_REGISTRATION, f"this session has no registration {message.registration}"
             )
-        self._of_session[session].registrations.discard(registration)
-        self._drop(registration)
         session.peer.send(Unregistered(message.request))
+        self._drop_callee(registration, callee)
+
+    def revoke(self, registration: Registration, session: Session, reason: str | None) -> None:
+        """Take a registration away from a callee that did not ask for it (specification, "Registration Revocation")."""
+        callee = self._callee(registration, session)
+        if callee is None:
+            raise RequestError(
+                NO_SUCH_REGISTRATION, f"session {session.id} is no callee of {registration.id}"
+            )
+        if session.features & CALLEE_REVOCATION:
+            session.peer.send(
+                Unregistered(0, UnregisteredDetails(registration=registration.id, reason=reason))
+            )
+        self._drop_callee(registration, callee)
+
+    def is_callee(self, session: Session, procedure: str) -> bool:
+        """Return whether `session` implements `procedure`."""
+        registration = self.index.best(procedure)
+        return registration is not None and self._callee(registration, session) is not None
+
+    def is_on_its_way(self, session: Session, request: int) -> bool:
+        """Return whether a CALL of this request id can be a piece of a call that was begun before."""
+        calls = self._of_session.get(session)
+        return calls is not None and (request in calls.made or calls.has_ended(request))
+
+    # Calling.
 
     def call(self, session: Session, message: Call) -> None:
-        """Ask the callee of the message's procedure."""
+        """Ask a callee of the message's procedure, or go on with a call that was begun."""
+        if self._continues(session, message):
+            return
         self._counters.calls += 1
-        self._check_uri(message.procedure)
-        session.authorizer.require(message.procedure, "call")
-        registration = self._by_procedure.get(message.procedure)
-        if registration is None:
-            raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {message.procedure!r}")
-        made = self._calls(session).made
-        if message.request in made:
-            raise ProtocolViolation(
-                f"request id {message.request} belongs to a call that is not answered yet"
-            )
-        if len(made) >= PENDING_CALLS_LIMIT:
-            raise RequestError(
-                TOO_MANY_CALLS, f"{PENDING_CALLS_LIMIT} calls of this session wait for an answer already"
-            )
+        if not message.options.progress:
+            self._begin(session, message)
+            return
+        if not session.features & CALLER_PROGRESSIVE_INVOCATIONS:
+            # "The *Caller* did not announce the progressive call invocations feature during the `HELLO` handshake"
+            # (specification, "Progressive Call Invocations")
+            raise ProtocolViolation("progressive_call_invocations was not announced in HELLO")
+        try:
+            self._begin(session, message)
+        except (RequestError, PayloadError):
+            # The caller does not know yet that it is refused: what follows of the call is discarded.
+            self._calls(session).remember_ended(message.request)
+            raise
 
-        callee = registration.callee
-        taken = self._of_session[callee]
-        invocation = taken.invocation_ids.next()
-        callee.peer.send(Invocation(invocation, registration.id, _NO_DETAILS, message.payload))
-        pending = PendingCall(session, message.request, callee, invocation)
-        made[message.request] = taken.taken[invocation] = pending
+    def cancel(self, session: Session, message: Cancel) -> None:
+        """Give a call up (specification, "Call Canceling"); one that is not there (any more) is ignored."""
+        calls = self._of_session.get(session)
+        pending = calls.made.get(message.request) if calls is not None else None
+        if pending is not None:
+            # The specification names no default; clients leave the mode out and expect what this one does.
+            self._cancel(
+                pending, message.options.mode or "killnowait", CANCELED, "the caller has canceled the call"
+            )
 
     def yield_(self, session: Session, message: Yield) -> None:
-        """Give a call its result."""
-        pending = self._finish(session, message.request)
+        """Give a call a result: its final one, or one on the way."""
+        pending = self._taken(session, message.request)
+        passthru = passthru_of(message.options, session.features, CALLEE_PASSTHRU)
         if pending is None:
             return
+        if passthru.get("ppt_scheme") and not pending.caller.features & CALLER_PASSTHRU:
+            text = "the caller does not support payload passthru"
+            # A final result leaves nothing to interrupt.
+            self._cancel(
+                pending, "killnowait" if message.options.progress else "skip", FEATURE_NOT_SUPPORTED, text
+            )
+            raise RequestError(FEATURE_NOT_SUPPORTED, text)
+        if message.options.progress:
+            self._yield_progress(pending, message.payload, passthru)
+            return
+        self._finish(pending)
+        details = ResultDetails(**passthru) if passthru else _NO_RESULT_DETAILS
         try:
-            pending.caller.peer.send(Result(pending.request, ResultDetails(), message.payload))
+            pending.caller.peer.send(Result(pending.request, details, message.payload))
         except PayloadError as error:
             self._fail(pending, INVALID_ARGUMENT, f"the result cannot reach the caller: {error}")
 
     def error(self, session: Session, message: Error) -> None:
-        """Give a call the error its callee answered."""
+        """Give a call the error its callee answered, or ask another callee."""
         if message.request_type != codes.INVOCATION:
             raise ProtocolViolation(
                 f"ERROR from a client answers INVOCATION (68), not {message.request_type}"
             )
-        pending = self._finish(session, message.request)
+        pending = self._taken(session, message.request)
         if pending is None:
             return
+        if message.error == UNAVAILABLE and session.features & CALLEE_REROUTE and not pending.is_interrupted:
+            self._reroute(pending)
+            return
+        self._finish(pending)
+        details = passthru_of_error(message.details)
         try:
-            pending.caller.peer.send(Error(codes.CALL, pending.request, {}, message.error, message.payload))
+            pending.caller.peer.send(
+                Error(codes.CALL, pending.request, details, message.error, message.payload)
+            )
         except PayloadError as error:
             self._fail(pending, message.error, f"the error's arguments cannot reach the caller: {error}")
         else:
@@ -183,41 +257,327 @@ class Dealer:
     def abandon(self, session: Session, request: int) -> None:
         """Forget a call whose caller no longer waits; its answer, when it comes, is dropped."""
         calls = self._of_session.get(session)
-        pending = calls.made.pop(request, None) if calls is not None else None
+        pending = calls.made.get(request) if calls is not None else None
         if pending is not None:
-            del self._of_session[pending.callee].taken[pending.invocation]
+            self._interrupt(pending, "killnowait", None)
+            self._finish(pending)
 
     def leave(self, session: Session) -> None:
-        """Forget a session that has ended; who waits for it is told at once."""
+        """Forget a session that has ended; who waits for it is told at once, who works for it is told to stop."""
         calls = self._of_session.pop(session, None)
         if calls is None:
             return
-        for registration in calls.registrations:
-            self._drop(registration)
+        # First what waits for a callee, or one that is freed below would be given it.
         for pending in calls.made.values():
-            if pending.callee is not session:
-                # Its answer, when it comes, is dropped: the id was issued, so that is no violation.
-                del self._of_session[pending.callee].taken[pending.invocation]
-        for pending in calls.taken.values():
+            if pending.callee is None:
+                self._finish(pending)
+        for registration, callee in list(calls.registrations.items()):
+            self._drop_callee(registration, callee)
+        for pending in list(calls.taken.values()):
+            self._finish(pending)
             if pending.caller is not session:
-                del self._of_session[pending.caller].made[pending.request]
+                # `wamp.error.canceled`: the specification spells it with one l but for one place.
                 self._fail(pending, CANCELED, "the callee left before it answered")
+        for pending in calls.made.values():
+            if pending.callee is not None:
+                self._interrupt(pending, "killnowait", None)
+                self._finish(pending)
 
-    def _finish(self, callee: Session, invocation: int) -> PendingCall | None:
-        """Return the call that `invocation` stands for, taken off the books; None when its caller has gone."""
-        calls = self._calls(callee)
-        pending = calls.taken.pop(invocation, None)
+    # A call's way.
+
+    def _begin(self, session: Session, message: Call) -> None:
+        procedure, options = message.procedure, message.options
+        self._check_uri(procedure)
+        passthru = passthru_of(options, session.features, CALLER_PASSTHRU)
+        decision = authorize(session, procedure, "call")
+        if is_reserved(procedure):
+            self._call_meta(session, message, by_name=decision.by_name)
+            return
+        registration = self.index.best(procedure)
+        if registration is None:
+            raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {procedure!r}")
+        made = self._calls(session).made
+        if len(made) >= PENDING_CALLS_LIMIT:
+            raise RequestError(
+                TOO_MANY_CALLS, f"{PENDING_CALLS_LIMIT} calls of this session wait for an answer already"
+            )
+        if options.disclose_me and not session.may_disclose:
+            raise RequestError(DISCLOSE_ME_DISALLOWED, "this role may not disclose its identity")
+
+        pending = PendingCall(
+            session,
+            message.request,
+            procedure,
+            options,
+            registration,
+            disclose=decision.disclose or options.disclose_me,
+            passthru=passthru,
+        )
+        self._offer(pending, [message.payload])
+        made[message.request] = pending
+
+    def _continues(self, session: Session, message: Call) -> bool:
+        """Take a further piece of a progressive call; return whether the message was one."""
+        calls = self._of_session.get(session)
+        if calls is None:
+            return False
+        pending = calls.made.get(message.request)
         if pending is None:
-            if invocation > calls.invocation_ids.last:
+            if not calls.has_ended(message.request):
+                return False
+            # "the *Caller* may be unaware that the call is completed by time it sends another progressive CALL
+            # continuation": such a piece is discarded.
+            if not message.options.progress:
+                calls.forget_ended(message.request)
+            return True
+        if not pending.is_open or pending.procedure != message.procedure:
+            raise ProtocolViolation(
+                f"request id {message.request} belongs to a call that is not answered yet"
+            )
+        pending.is_open = message.options.progress
+        if pending.kept is not None:
+            self._keep(pending, message.payload)
+        if pending.callee is not None and not pending.is_interrupted:
+            self._send_piece(pending, pending.callee, message.payload, progress=pending.is_open)
+        return True
+
+    def _call_meta(self, session: Session, message: Call, *, by_name: bool) -> None:
+        payload = self.meta.call(session, message, by_name=by_name)
+        if payload is None:
+            raise RequestError(NO_SUCH_PROCEDURE, f"the router has no procedure {message.procedure!r}")
+        session.peer.send(Result(message.request, ResultDetails(), payload))
+        if message.options.progress:
+            self._calls(session).remember_ended(message.request)
+
+    def _offer(self, pending: PendingCall, pieces: list[Payload]) -> None:
+        """Give a call to the callee whose turn it is, or let it wait for one; raises when neither can be."""
+        registration = pending.registration
+        callee = registration.pick(pending.tried)
+        while callee is not None:
+            try:
+                self._invoke(pending, callee, pieces)
+            except (RequestError, PayloadError):
+                if not pending.tried:
+                    raise
+                # Another one has declined it already; whoever cannot take it is as good as unavailable.
+                pending.tried |= {callee.session}
+                callee = registration.pick(pending.tried)
+            else:
+                return
+        if pending.tried and not registration.has_untried(pending.tried):
+            raise RequestError(NO_AVAILABLE_CALLEE, f"no callee of {pending.procedure!r} is available")
+        self._wait_for_callee(pending, pieces)
+
+    def _invoke(self, pending: PendingCall, callee: Callee, pieces: list[Payload]) -> None:
+        """Send a call to `callee`; raises, with nothing changed, when that cannot be given it."""
+        session = callee.session
+        if pending.options.progress and not session.features & CALLEE_PROGRESSIVE_INVOCATIONS:
+            raise RequestError(
+                FEATURE_NOT_SUPPORTED, "the callee does not support progressive call invocations"
+            )
+        if pending.passthru and pending.passthru.get("ppt_scheme") and not session.features & CALLEE_PASSTHRU:
+            raise RequestError(FEATURE_NOT_SUPPORTED, "the callee does not support payload passthru")
+        calls = self._of_session[session]
+        invocation = calls.invocation_ids.following
+        details = pending.details_for(callee, progress=pending.is_open or len(pieces) > 1)
+        session.peer.send(Invocation(invocation, pending.registration.id, details, pieces[0]))
+
+        calls.invocation_ids.last = pending.invocation = invocation
+        calls.taken[invocation] = pending
+        pending.callee = callee
+        callee.active += 1
+        may_be_rerouted = pending.registration.invoke != "single" and session.features & CALLEE_REROUTE
+        pending.kept = pieces if may_be_rerouted else None
+        if pending.options.timeout and pending.timer is None and not callee.takes_timeouts:
+            self._start_timer(pending)
+        if len(pieces) > 1:
+            self._send_kept(pending, callee, pieces)
+
+    def _send_kept(self, pending: PendingCall, callee: Callee, pieces: list[Payload]) -> None:
+        for number, piece in enumerate(pieces[1:], 2):
+            self._send_piece(pending, callee, piece, progress=pending.is_open or number < len(pieces))
+            if pending.callee is not callee:
+                return
+
+    def _send_piece(self, pending: PendingCall, callee: Callee, payload: Payload, *, progress: bool) -> None:
+        """Send a further piece of a call to its callee; the call ends when that cannot be given it."""
+        details = pending.details_for(callee, progress=progress)
+        try:
+            callee.session.peer.send(
+                Invocation(pending.invocation, pending.registration.id, details, payload)
+            )
+        except PayloadError as error:
+            self._cancel(
+                pending, "killnowait", INVALID_ARGUMENT, f"the callee cannot be given this payload: {error}"
+            )
+
+    def _keep(self, pending: PendingCall, payload: Payload) -> None:
+        """Keep a further piece of a call that waits for a callee, or may have to be given to another one."""
+        kept = pending.kept
+        if kept is not None and len(kept) < KEPT_PIECES_LIMIT:
+            kept.append(payload)
+        elif pending.callee is None:
+            self._finish(pending)
+            self._fail(
+                pending, MAX_CONCURRENCY_REACHED, f"{KEPT_PIECES_LIMIT} pieces of this call wait already"
+            )
+        else:
+            # It has gone too far to begin again somewhere else.
+            pending.kept = None
+
+    def _wait_for_callee(self, pending: PendingCall, pieces: list[Payload]) -> None:
+        """Queue a call for which no callee is free, where the configuration has a queue for it."""
+        limit = self._queues.best(pending.procedure)
+        if limit is None:
+            raise RequestError(
+                MAX_CONCURRENCY_REACHED, f"all callees of {pending.procedure!r} work as much as they may"
+            )
+        waiting = pending.registration.waiting
+        if len(waiting) >= limit:
+            raise RequestError(
+                MAX_CONCURRENCY_REACHED, f"{limit} calls of {pending.procedure!r} wait already"
+            )
+        pending.kept = pieces
+        waiting[pending] = None
+        if pending.options.timeout and pending.timer is None:
+            self._start_timer(pending)
+
+    def _serve_waiting(self, registration: Registration) -> None:
+        """Give waiting calls, in the order in which they came, to callees that are free."""
+        while registration.waiting:
+            served = self._next_waiting(registration)
+            if served is None:
+                return
+            pending, callee = served
+            del registration.waiting[pending]
+            try:
+                self._invoke(pending, callee, pending.kept or [PlainPayload()])
+            except (RequestError, PayloadError) as error:
+                self._refuse(pending, error)
+
+    @staticmethod
+    def _next_waiting(registration: Registration) -> tuple[PendingCall, Callee] | None:
+        for pending in registration.waiting:
+            callee = registration.pick(pending.tried)
+            if callee is not None:
+                return pending, callee
+            if not pending.tried:
+                # Nobody is free for anyone; one that was declined may only be waiting for the others.
+                return None
+        return None
+
+    def _yield_progress(self, pending: PendingCall, payload: Payload, passthru: dict[str, Any]) -> None:
+        callee = pending.callee
+        if callee is None or not pending.wants_progress_of(callee):
+            self._counters.answers_dropped += 1
+            return
+        if pending.timer is not None:
+            # "the time limit between the initial call and the first result, and between results thereafter"
+            pending.timer.cancel()
+            self._start_timer(pending)
+        # Another callee would send again what the caller has.
+        pending.kept = None
+        details = ResultDetails(progress=True, **passthru) if passthru else _PROGRESS_DETAILS
+        try:
+            pending.caller.peer.send(Result(pending.request, details, payload))
+        except PayloadError as error:
+            self._cancel(
+                pending, "killnowait", INVALID_ARGUMENT, f"a result cannot reach the caller: {error}"
+            )
+
+    def _reroute(self, pending: PendingCall) -> None:
+        """Ask the next callee, as if the one that is unavailable were not there (specification, "Call Re-Routing")."""
+        pieces, callee = pending.kept, pending.callee
+        if callee is not None:
+            pending.tried |= {callee.session}
+        self._release(pending)
+        try:
+            if pieces is None:
+                raise RequestError(NO_AVAILABLE_CALLEE, f"no callee of {pending.procedure!r} is available")
+            self._offer(pending, pieces)
+        except (RequestError, PayloadError) as error:
+            self._refuse(pending, error)
+
+    def _cancel(
+        self, pending: PendingCall, mode: Literal["skip", "kill", "killnowait"], uri: str, text: str
+    ) -> None:
+        """End a call; with `kill` that is left to its callee, if it can be interrupted."""
+        if mode != "skip" and self._interrupt(pending, mode, uri) and mode == "kill":
+            return
+        self._finish(pending)
+        self._fail(pending, uri, text)
+
+    def _interrupt(
+        self, pending: PendingCall, mode: Literal["kill", "killnowait"], reason: str | None
+    ) -> bool:
+        """Ask a call's callee, once, to stop; return whether it was: it may not support that, or there is none yet."""
+        callee = pending.callee
+        if callee is None or not callee.session.features & CALLEE_CANCELING:
+            return False
+        if not pending.is_interrupted:
+            pending.is_interrupted = True
+            callee.session.peer.send(
+                Interrupt(pending.invocation, InterruptOptions(mode=mode, reason=reason))
+            )
+        return True
+
+    def _start_timer(self, pending: PendingCall) -> None:
+        # The specification sets no upper limit, but a timer has one.
+        timeout = min(pending.options.timeout, MAX_ID)
+        pending.timer = self._clock.later(
+            timeout * self._timeout_unit_s,
+            lambda: self._cancel(pending, "killnowait", TIMEOUT, "the call has run out of time"),
+        )
+
+    def _taken(self, session: Session, invocation: int) -> PendingCall | None:
+        """Return the call that `invocation` stands for; None when its caller no longer waits."""
+        calls = self._of_session.get(session)
+        pending = calls.taken.get(invocation) if calls is not None else None
+        if pending is None:
+            if calls is None or invocation > calls.invocation_ids.last:
                 raise ProtocolViolation(f"invocation {invocation} was never made")
             self._counters.answers_dropped += 1
-            return None
-        del self._of_session[pending.caller].made[pending.request]
         return pending
+
+    def _finish(self, pending: PendingCall) -> None:
+        """Take a call off the books, whatever state it is in."""
+        if pending.timer is not None:
+            pending.timer.cancel()
+            pending.timer = None
+        calls = self._of_session.get(pending.caller)
+        if calls is not None:
+            calls.made.pop(pending.request, None)
+            if pending.is_open:
+                calls.remember_ended(pending.request)
+        if pending.callee is None:
+            pending.registration.waiting.pop(pending, None)
+        else:
+            self._release(pending)
+
+    def _release(self, pending: PendingCall) -> None:
+        """Take a call from its callee, which is free for another one."""
+        callee = pending.callee
+        if callee is None:
+            return
+        pending.callee = None
+        callee.active -= 1
+        calls = self._of_session.get(callee.session)
+        if calls is not None:
+            calls.taken.pop(pending.invocation, None)
+        if pending.registration.waiting:
+            self._serve_waiting(pending.registration)
+
+    def _refuse(self, pending: PendingCall, error: RequestError | PayloadError) -> None:
+        """End a call that was taken on but cannot go on."""
+        self._finish(pending)
+        uri = error.uri if isinstance(error, RequestError) else INVALID_ARGUMENT
+        self._fail(pending, uri, str(error.args[-1]))
 
     def _fail(self, pending: PendingCall, uri: str, text: str) -> None:
         self._counters.calls_failed += 1
         pending.caller.peer.send(Error(codes.CALL, pending.request, {}, uri, PlainPayload([text])))
+
+    # The books.
 
     def _calls(self, session: Session) -> SessionCalls:
         calls = self._of_session.get(session)
@@ -225,5 +585,67 @@ class Dealer:
             calls = self._of_session[session] = SessionCalls()
         return calls
 
-    def _drop(self, registration: Registration) -> None:
-        del self._by_procedure[registration.procedure], self._by_id[registration.id]
+    def _callee(self, registration: Registration, session: Session) -> Callee | None:
+        """Return the callee of `registration` that `session` is."""
+        calls = self._of_session.get(session)
+        return calls.registrations.get(registration) if calls is not None else None
+
+    def _registration_to_share(
+        self, session: Session, procedure: str, options: RegisterOptions
+    ) -> Registration | None:
+        """Return the registration `session` may join, None when it makes one; raises when it may do neither."""
+        registration = self.index.get(procedure, options.match)
+        if registration is None:
+            return None
+        if options.force_reregister:
+            for callee in list(registration.callees):
+                self.revoke(registration, callee.session, "another callee has taken the procedure over")
+            return None
+        if (
+            "single" in (registration.invoke, options.invoke)
+            or registration.invoke != options.invoke
+            or self._callee(registration, session) is not None
+        ):
+            raise RequestError(
+                PROCEDURE_ALREADY_EXISTS,
+                f"{procedure!r} ({options.match}) is registered already with invoke: {registration.invoke!r}",
+            )
+        return registration
+
+    def _drop_callee(self, registration: Registration, callee: Callee) -> None:
+        """Take a callee from a registration, which goes with its last one; what waits for it is seen to."""
+        session = callee.session
+        calls = self._of_session.get(session)
+        if calls is not None:
+            del calls.registrations[registration]
+        registration.remove(callee)
+        self._announce("wamp.registration.on_unregister", session.id, registration.id)
+        if not registration.callees:
+            del self.registrations[registration.id]
+            self.index.remove(registration.procedure, registration.match)
+            self._announce("wamp.registration.on_delete", session.id, registration.id)
+        if registration.waiting:
+            self._let_down(registration)
+            self._serve_waiting(registration)
+
+    def _let_down(self, registration: Registration) -> None:
+        """Fail the waiting calls for which there is no callee any more."""
+        for pending in list(registration.waiting):
+            if not registration.callees or (pending.tried and not registration.has_untried(pending.tried)):
+                self._finish(pending)
+                self._fail(pending, NO_AVAILABLE_CALLEE, "the last callee has gone")
+
+
+def registration_details(registration: Registration) -> dict[str, Any]:
+    """Return what the meta API tells of a registration."""
+    return {
+        "id": registration.id,
+        "created": timestamp(registration.created_s),
+        "uri": registration.procedure,
+        "match": registration.match,
+        "invoke": registration.invoke,
+    }
+
+
+_NO_RESULT_DETAILS = ResultDetails()
+_PROGRESS_DETAILS = ResultDetails(progress=True)

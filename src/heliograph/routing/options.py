@@ -9,6 +9,13 @@ Match = Literal["exact", "prefix", "wildcard"]
 # A realm's name travels as a loose WAMP URI: no white space, no "#".
 RealmName = Annotated[str, Meta(pattern=r"^[^\s#]+\Z", description="text without white space and #")]
 RoleName = Annotated[str, Meta(pattern=r"^\S+\Z", description="text without white space")]
+ProcedureUri = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\s.#]+(\.[^\s.#]+)*\Z",
+        description="a URI without empty components, white space and #",
+    ),
+]
 # Like Crossbar.io's ids, so that a file moves between the two.
 ItemId = Annotated[
     str,
@@ -35,19 +42,36 @@ class AllowedActions(Struct, frozen=True, kw_only=True):
     subscribe: bool = False
 
 
+class Disclosure(Struct, frozen=True, kw_only=True):
+    """Whose identity the router tells the other side, whether or not the session asks for it.
+
+    Attributes:
+        caller: a callee learns who calls
+        publisher: a subscriber learns who publishes
+    """
+
+    caller: bool = False
+    publisher: bool = False
+
+
 class PermissionRule(Struct, frozen=True, kw_only=True):
     """One static rule of a role; the most specific rule for a URI decides, in the order of Crossbar.io.
+
+    In `uri`, `{authid}` and `{authrole}` stand for the session's own. Where the authid was not authenticated, or
+    holds a dot, `#` or white space, a rule with `{authid}` covers nothing.
 
     Attributes:
         uri: the URI, prefix or wildcard pattern; without `match` a star writes a pattern: `*`, `com.foo.*`,
             `com.*.bar`
         match: how `uri` is compared; always explicit once the configuration is loaded
         allow: the actions allowed
+        disclose: identities the router discloses for these URIs
     """
 
     uri: str
     match: Match = "exact"
     allow: AllowedActions = AllowedActions()
+    disclose: Disclosure = Disclosure()
 
 
 class RoleOptions(Struct, frozen=True, kw_only=True):
@@ -58,12 +82,91 @@ class RoleOptions(Struct, frozen=True, kw_only=True):
         id: a name for logs
         permissions: the rules; what no rule covers is denied
         allow_by_default: allow what no rule covers instead of denying it
+        authorizer: a procedure that decides, `(session details, uri, action, options)` to true, false or
+            `{"allow": …, "cache": …, "disclose": …}`; it is asked instead of the rules, which then count for the
+            session that implements it
+        authorizer_timeout_s: seconds it may take; then the answer is no
+        trustlevel: told to subscribers and callees of what sessions of this role send; none by default
+        allow_disclose_me: whether sessions may ask that their identity be told (`disclose_me`)
     """
 
     name: RoleName
     id: ItemId | None = None
     permissions: list[PermissionRule] = []
     allow_by_default: bool = field(name="allow-by-default", default=False)
+    authorizer: ProcedureUri | None = None
+    authorizer_timeout_s: Annotated[float, Meta(gt=0, le=300)] = 5.0
+    trustlevel: Annotated[int, Meta(ge=0)] | None = None
+    allow_disclose_me: bool = True
+
+
+class EventHistoryOptions(Struct, frozen=True, kw_only=True):
+    """Events that are kept for `wamp.subscription.get_events`.
+
+    Attributes:
+        uri: the topic or pattern
+        match: how it is compared
+        limit: events kept; the oldest makes room
+    """
+
+    uri: str
+    match: Match = "exact"
+    limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+
+
+class CallQueueOptions(Struct, frozen=True, kw_only=True):
+    """Calls that may wait while all callees work as much as their `concurrency` allows.
+
+    Attributes:
+        uri: the procedure or pattern
+        match: how it is compared
+        limit: calls that may wait for one registration; more are refused
+    """
+
+    uri: str
+    match: Match = "exact"
+    limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+
+
+class StoreOptions(Struct, frozen=True, kw_only=True):
+    """What a realm keeps, in memory.
+
+    Attributes:
+        type: where it is kept
+        event_history: topics and patterns whose events are kept
+        call_queue: procedures whose calls may wait for a free callee
+    """
+
+    type: Literal["memory"] = "memory"
+    event_history: list[EventHistoryOptions] = field(name="event-history", default_factory=list)
+    call_queue: list[CallQueueOptions] = field(name="call-queue", default_factory=list)
+
+
+class RealmBehaviour(Struct, frozen=True, kw_only=True):
+    """How a realm reads what it is sent.
+
+    Attributes:
+        uri_check: `loose`: components of URIs hold no white space, dot or `#`; `strict`: only `a-z`, `0-9` and `_`
+        call_timeout_unit: what `CALL.Options.timeout` counts: milliseconds as the specification says, or seconds (`s`)
+            as Crossbar.io and older Autobahn clients have it
+    """
+
+    uri_check: Literal["loose", "strict"] = "loose"
+    call_timeout_unit: Literal["ms", "s"] = "ms"
+
+
+class SessionOptions(Struct, frozen=True, kw_only=True):
+    """What counts for all sessions of one transport.
+
+    Attributes:
+        anonymous_role: the role of whoever does not authenticate
+        strict_ids: end sessions whose request ids do not count up from 1, one by one
+        goodbye_timeout_s: seconds a session may take to answer GOODBYE; then its connection is closed
+    """
+
+    anonymous_role: RoleName = "anonymous"
+    strict_ids: bool = False
+    goodbye_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
 
 
 class RealmOptions(Struct, frozen=True, kw_only=True):
@@ -73,8 +176,12 @@ class RealmOptions(Struct, frozen=True, kw_only=True):
         name: the name clients join
         id: a name for logs
         roles: the roles its sessions can have
+        options: how it reads what it is sent
+        store: what it keeps
     """
 
     name: RealmName
     id: ItemId | None = None
     roles: list[RoleOptions] = []
+    options: RealmBehaviour = RealmBehaviour()
+    store: StoreOptions = StoreOptions()

@@ -8,7 +8,7 @@ Subscriptions" and "Pattern-based Registrations").
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
 from heliograph.wamp.uris import Match
@@ -44,11 +44,6 @@ class PatternIndex(Generic[Entry]):
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._prefixes) + len(self._wildcards)
-
-    @property
-    def has_patterns(self) -> bool:
-        """Whether there is anything but exact entries."""
-        return bool(self._prefixes or self._wildcards)
 
     def get(self, pattern: str, match: Match) -> Entry | None:
         """Return the entry of exactly this pattern."""
@@ -92,15 +87,15 @@ class PatternIndex(Generic[Entry]):
         """Return the entries of one kind, in the order they came."""
         return iter(self._table(match).values())
 
-    def matching(self, uri: str) -> list[Entry]:
+    def matching(self, uri: str) -> Sequence[Entry]:
         """Return every entry whose pattern matches `uri`: the exact one, prefixes from short to long, wildcards."""
-        found = []
         exact = self._exact.get(uri)
-        if exact is not None:
-            found.append(exact)
-        found += self._matching_prefixes(uri, self._prefix_lengths)
+        found: tuple[Entry, ...] = () if exact is None else (exact,)
+        if not self._prefixes and not self._wildcards:
+            return found
+        found += tuple(self._matching_prefixes(uri, self._prefix_lengths))
         if self._wildcards:
-            found += self._matching_wildcards(uri)
+            found += tuple(self._matching_wildcards(uri))
         return found
 
     def best(self, uri: str) -> Entry | None:
@@ -111,8 +106,8 @@ class PatternIndex(Generic[Entry]):
         for entry in self._matching_prefixes(uri, reversed(self._prefix_lengths)):
             return entry
         if self._wildcards:
-            # "the wildcard pattern with the longest literal run from the left" is what a walk finds first that tries a
-            # component itself before the gap that stands for any.
+            # "the longest portion of URI components matched before each wildcard" is what a walk finds first that
+            # tries a component itself before the gap that stands for any.
             for entry in self._matching_wildcards(uri):
                 return entry
         return None

@@ -1,10 +1,11 @@
-"""The seam between routing and everything that carries messages.
+"""The seams between routing and everything outside.
 
-Routing sends one message to one `Peer`, or one event to many through a `Deliverer`, which encodes it once for each
-wire format. Transports, cluster links and the recorders of tests stand behind these two.
+Routing sends one message to one `Peer`, or events to many through a `Deliverer`, which encodes each once for each wire
+format; it learns the time, and is woken, by a `Clock`. Transports, cluster links and the recorders of tests stand
+behind them.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from heliograph.wamp.messages import Event, Message
@@ -22,12 +23,39 @@ class Peer(Protocol):
     def left(self) -> None:
         """Take note that the session ended and the transport may serve another one."""
 
+    def hold(self) -> None:
+        """Hand over no further message until `release`: the last one waits for a decision."""
+
+    def release(self) -> None:
+        """Hand over messages again."""
+
+
+Delivery = tuple[Event, Collection[Peer]]
+"""An event and who receives it."""
+
 
 class Deliverer(Protocol):
-    """Hands one event to many peers."""
+    """Hands events to many peers."""
 
-    def deliver(self, event: Event, peers: Collection[Peer]) -> None:
-        """Send `event` to each of `peers`, encoded once a format.
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Send each event to each of its peers, encoded once a format.
 
         Raises `PayloadError`, before anybody has received anything, when one of the formats cannot express it.
         """
+
+
+class Timer(Protocol):
+    """Something that will be done later."""
+
+    def cancel(self) -> None:
+        """Do not do it; nothing happens when it was done."""
+
+
+class Clock(Protocol):
+    """The time, which routing does not have itself."""
+
+    def now_s(self) -> float:
+        """Return seconds since 1970."""
+
+    def later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` in `delay_s` seconds."""

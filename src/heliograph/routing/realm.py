@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heliograph.routing.authorizer import StaticAuthorizer
+from heliograph.routing.authorizer import Authorizer, DynamicAuthorizer, StaticAuthorizer
 from heliograph.routing.broker import Broker
 from heliograph.routing.counters import Counters
 from heliograph.routing.dealer import Dealer
-from heliograph.routing.options import RealmOptions
-from heliograph.routing.peer import Deliverer
+from heliograph.routing.options import RealmOptions, RoleOptions
+from heliograph.routing.peer import Clock, Deliverer
 from heliograph.wamp.errors import NO_SUCH_ROLE, RequestError
 from heliograph.wamp.ids import RandomId
+from heliograph.wamp.messages import PublishOptions
+from heliograph.wamp.payload import Payload
 from heliograph.wamp.uris import UriCheck
 
 if TYPE_CHECKING:
+    from heliograph.routing.router_caller import RouterCaller
     from heliograph.routing.session import Session
+
+
+class Testament(NamedTuple):
+    """What is published when a session has ended; it was checked when it was added.
+
+    Attributes:
+        topic: where it is published.
+        options: of the publication.
+        details: of the event.
+        payload: its arguments.
+    """
+
+    topic: str
+    options: PublishOptions
+    details: dict[str, Any]
+    payload: Payload
+
+
+class Role(NamedTuple):
+    """A role sessions can have, and what decides for them."""
+
+    options: RoleOptions
+    authorizer: Authorizer
 
 
 class Realm:
@@ -23,29 +51,62 @@ class Realm:
 
     Args:
         options: its name and roles.
-        deliverer: takes an event for many peers.
+        deliverer: takes events for many peers.
         random_id: makes ids of the global scope.
+        clock: tells the time, and when it is over.
         counters: shared by all realms of the router.
     """
 
     def __init__(
-        self, options: RealmOptions, *, deliverer: Deliverer, random_id: RandomId, counters: Counters
+        self,
+        options: RealmOptions,
+        *,
+        deliverer: Deliverer,
+        random_id: RandomId,
+        clock: Clock,
+        counters: Counters,
     ) -> None:
-        uri_check = UriCheck()
+        uri_check = UriCheck(strict=options.options.uri_check == "strict")
         self.name = options.name
-        self.broker = Broker(deliverer=deliverer, uri_check=uri_check, random_id=random_id, counters=counters)
-        self.dealer = Dealer(uri_check=uri_check, counters=counters)
+        self.broker = Broker(
+            deliverer=deliverer,
+            uri_check=uri_check,
+            random_id=random_id,
+            clock=clock,
+            counters=counters,
+            history=options.store.event_history,
+        )
+        self.dealer = Dealer(
+            uri_check=uri_check,
+            clock=clock,
+            counters=counters,
+            announce=self.broker.announce,
+            queues=options.store.call_queue,
+            timeout_unit_s=0.001 if options.options.call_timeout_unit == "ms" else 1.0,
+        )
         self.sessions: dict[int, Session] = {}
+        self.testaments: dict[Session, dict[str, list[Testament]]] = {}
+        self._roles: dict[str, Role] = {}
+        self._role_options = options.roles
         self._random_id = random_id
         self._counters = counters
-        self._authorizers = {role.name: StaticAuthorizer(role) for role in options.roles}
 
-    def authorizer(self, role: str) -> StaticAuthorizer:
-        """Return what decides for `role`; raises `RequestError` with `wamp.error.no_such_role`."""
+    def open(self, caller: RouterCaller) -> None:
+        """Make the roles; those with an authorizer ask it through `caller`."""
+        for options in self._role_options:
+            authorizer: Authorizer = (
+                StaticAuthorizer(options)
+                if options.authorizer is None
+                else DynamicAuthorizer(options, caller)
+            )
+            self._roles[options.name] = Role(options, authorizer)
+
+    def role(self, name: str) -> Role:
+        """Return the role called `name`; raises `RequestError` with `wamp.error.no_such_role`."""
         try:
-            return self._authorizers[role]
+            return self._roles[name]
         except KeyError:
-            raise RequestError(NO_SUCH_ROLE, f"realm {self.name!r} has no role {role!r}") from None
+            raise RequestError(NO_SUCH_ROLE, f"realm {self.name!r} has no role {name!r}") from None
 
     def join(self, session: Session) -> int:
         """Take the session in and return its id, which no other session of the realm has."""
@@ -56,9 +117,34 @@ class Realm:
         self._counters.sessions_opened += 1
         return session_id
 
+    def announce_join(self, session: Session) -> None:
+        """Tell who listens that the session has joined."""
+        self.broker.announce("wamp.session.on_join", session.details())
+
     def leave(self, session: Session) -> None:
-        """Forget the session and everything it had: calls first, so that who waits is answered, then topics."""
+        """Forget the session and everything it had.
+
+        It hears nothing any more. Testaments go out, who waits for it is answered, then everybody learns what it had.
+        """
         del self.sessions[session.id]
+        dropped = self.broker.leave(session)
+        testaments = self.testaments.pop(session, None)
+        if testaments is not None and not self.broker.is_silent:
+            # "A *Router* that does not allow Session Resumption MUST send `detached`-scope Testaments before
+            # `destroyed`-scope Testaments" (specification, "Session Testament")
+            for testament in (*testaments["detached"], *testaments["destroyed"]):
+                self.broker.publish_testament(session, *testament)
         self.dealer.leave(session)
-        self.broker.leave(session)
+        self.broker.announce_dropped(session, dropped)
         self._counters.sessions_closed += 1
+        principal = session.principal
+        self.broker.announce("wamp.session.on_leave", session.id, principal.authid, principal.authrole)
+
+    @contextlib.contextmanager
+    def silence(self) -> Iterator[None]:
+        """Announce nothing and publish no testament for a while."""
+        self.broker.is_silent = True
+        try:
+            yield
+        finally:
+            self.broker.is_silent = False

@@ -1,21 +1,57 @@
 """The router: its realms and what their sessions share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from heliograph.routing import broker, dealer
 from heliograph.routing.counters import Counters
+from heliograph.routing.meta import MetaApi
 from heliograph.routing.options import RealmOptions
-from heliograph.routing.peer import Deliverer
+from heliograph.routing.peer import Clock, Deliverer
 from heliograph.routing.realm import Realm
+from heliograph.routing.router_caller import RouterCaller
 from heliograph.wamp.errors import NO_SUCH_REALM, RequestError
 from heliograph.wamp.ids import RandomId
 
-ROLES: dict[str, Any] = {
-    "broker": {"features": broker.FEATURES},
-    "dealer": {"features": dealer.FEATURES},
+BROKER_FEATURES = (
+    "publisher_identification",
+    "publication_trustlevels",
+    "pattern_based_subscription",
+    "session_meta_api",
+    "subscription_meta_api",
+    "subscriber_blackwhite_listing",
+    "publisher_exclusion",
+    "subscription_revocation",
+    "event_history",
+    "event_retention",
+    "payload_passthru_mode",
+    "payload_transparency",
+    "payload_encryption_cryptobox",
+)
+
+DEALER_FEATURES = (
+    "caller_identification",
+    "call_trustlevels",
+    "pattern_based_registration",
+    "session_meta_api",
+    "registration_meta_api",
+    "testament_meta_api",
+    "shared_registration",
+    "call_timeout",
+    "call_canceling",
+    "call_reroute",
+    "progressive_call_results",
+    "progressive_call_invocations",
+    "registration_revocation",
+    "payload_passthru_mode",
+    "payload_transparency",
+    "payload_encryption_cryptobox",
+)
+
+ROLES: Mapping[str, Any] = {
+    "broker": {"features": dict.fromkeys(BROKER_FEATURES, True)},
+    "dealer": {"features": dict.fromkeys(DEALER_FEATURES, True)},
 }
-"""What WELCOME announces."""
+"""What WELCOME announces: what works, no more; `docs/spec-matrix.md` names the test of each."""
 
 
 class Router:
@@ -23,22 +59,34 @@ class Router:
 
     Args:
         realms: their names, roles and permissions.
-        deliverer: takes an event for many peers.
+        deliverer: takes events for many peers.
         random_id: makes ids of the global scope.
+        clock: tells the time, and when it is over.
         agent: how the router calls itself in WELCOME.
     """
 
     def __init__(
-        self, realms: Sequence[RealmOptions], *, deliverer: Deliverer, random_id: RandomId, agent: str
+        self,
+        realms: Sequence[RealmOptions],
+        *,
+        deliverer: Deliverer,
+        random_id: RandomId,
+        clock: Clock,
+        agent: str,
     ) -> None:
         self.agent = agent
-        self.roles = ROLES
+        self.roles = dict(ROLES)
         self.random_id = random_id
+        self.clock = clock
         self.counters = Counters()
-        self.realms = {
-            options.name: Realm(options, deliverer=deliverer, random_id=random_id, counters=self.counters)
-            for options in realms
-        }
+        self.realms: dict[str, Realm] = {}
+        for options in realms:
+            realm = Realm(
+                options, deliverer=deliverer, random_id=random_id, clock=clock, counters=self.counters
+            )
+            realm.dealer.meta = MetaApi(realm)
+            realm.open(RouterCaller(self, realm, clock))
+            self.realms[options.name] = realm
 
     def realm(self, name: str) -> Realm:
         """Return the realm called `name`; raises `RequestError` with `wamp.error.no_such_realm`."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from heliograph.auth import anonymous
 from heliograph.auth.principal import Principal
-from heliograph.routing.authorizer import StaticAuthorizer
-from heliograph.routing.peer import Peer
-from heliograph.routing.realm import Realm
+from heliograph.routing.authorizer import Authorizer, Decision, DecisionPending, Question
+from heliograph.routing.options import SessionOptions
+from heliograph.routing.peer import Peer, Timer
+from heliograph.routing.realm import Realm, Role
+from heliograph.wamp import features
 from heliograph.wamp.errors import (
     CLOSE_GOODBYE_AND_OUT,
     CLOSE_SYSTEM_SHUTDOWN,
@@ -21,9 +23,11 @@ from heliograph.wamp.errors import (
     ProtocolViolation,
     RequestError,
 )
+from heliograph.wamp.ids import MAX_ID
 from heliograph.wamp.messages import (
     Abort,
     Call,
+    Cancel,
     CloseDetails,
     Error,
     Goodbye,
@@ -45,11 +49,15 @@ from heliograph.wamp.uris import LOOSE
 if TYPE_CHECKING:
     from heliograph.routing.router import Router
 
-REQUESTS_AND_ANSWERS = (
-    Hello, Publish, Subscribe, Unsubscribe, Call, Register, Unregister, Yield, Error,
-)  # fmt: skip
+REQUESTS = (Publish, Subscribe, Unsubscribe, Call, Register, Unregister)
+REQUESTS_AND_ANSWERS = (Hello, *REQUESTS, Cancel, Yield, Error)
 
 CLIENT_ROLES = frozenset({"publisher", "subscriber", "caller", "callee"})
+
+_NOTHING: dict[Any, Any] = {}
+
+MODIFIED_DETAILS_LIMIT = 32
+"""Keys `wamp.session.modify_details` may add to a session's details."""
 
 
 class State(enum.Enum):
@@ -67,22 +75,35 @@ class Session:
     Args:
         router: knows the realms.
         peer: the other end.
-        anonymous_role: the role of whoever does not authenticate.
+        options: what counts for all sessions of the peer's transport.
     """
 
-    __slots__ = ("_anonymous_role", "_router", "authorizer", "id", "peer", "principal", "realm", "state")
+    __slots__ = (
+        "_goodbye_timer", "_is_held", "_last_request", "_modified", "_options", "_router", "authorizer", "decisions",
+        "details_changes", "features", "id", "may_disclose", "peer", "principal", "realm", "state", "trustlevel",
+    )  # fmt: skip
 
     # Set when the session is established; no handler of that state can run before.
     realm: Realm
     principal: Principal
-    authorizer: StaticAuthorizer
+    authorizer: Authorizer
 
-    def __init__(self, router: Router, peer: Peer, *, anonymous_role: str = "anonymous") -> None:
+    def __init__(self, router: Router, peer: Peer, options: SessionOptions = SessionOptions()) -> None:  # noqa: B008 - frozen
         self._router = router
-        self._anonymous_role = anonymous_role
+        self._options = options
+        self._goodbye_timer: Timer | None = None
+        self._last_request = 0
+        self._modified: dict[str, Any] = _NOTHING
+        self._is_held = False
+        self.decisions: Mapping[Question, Decision] = _NOTHING
+        """What was decided while the message at hand waited."""
+        self.details_changes = 0
         self.peer = peer
         self.state = State.CLOSED
         self.id = 0
+        self.features = 0
+        self.trustlevel: int | None = None
+        self.may_disclose = True
 
     def receive(self, message: Message) -> None:
         """Do what `message` asks; whatever is wrong with it is answered, nothing is raised to the transport."""
@@ -90,6 +111,8 @@ class Session:
             handler = self.transitions[self.state].get(type(message))
             if handler is None:
                 raise ProtocolViolation(f"{type(message).__name__.upper()} is not allowed {self.state.value}")
+            if self._options.strict_ids and not self.decisions:
+                self._check_request_id(message)
             handler(self, message)
         except RequestError as error:
             self._refuse(message, error)
@@ -99,6 +122,8 @@ class Session:
             )
         except ProtocolViolation as violation:
             self.violate(violation)
+        except DecisionPending as pending:
+            self._wait_for_decision(message, pending)
 
     def violate(self, violation: ProtocolViolation) -> None:
         """Abort because the peer broke the protocol.
@@ -112,28 +137,113 @@ class Session:
 
     def establish(self, realm: Realm, principal: Principal) -> None:
         """Join `realm` as `principal`; raises `RequestError` when the realm has no such role."""
-        self.authorizer = realm.authorizer(principal.authrole)
+        self._become(realm, principal, realm.role(principal.authrole))
+        self.id = realm.join(self)
+
+    def attach(self, realm: Realm, principal: Principal, role: Role) -> None:
+        """Act in `realm` without joining it: the router's own sessions do, which nobody lists, meets or kills."""
+        self._become(realm, principal, role)
+        self.id = self._router.random_id()
+
+    def _become(self, realm: Realm, principal: Principal, role: Role) -> None:
+        self.authorizer = role.authorizer
+        self.trustlevel = role.options.trustlevel
+        self.may_disclose = role.options.allow_disclose_me
         self.realm = realm
         self.principal = principal
-        self.id = realm.join(self)
         self.state = State.ESTABLISHED
+        self._last_request = 0
+        self._modified = _NOTHING
 
-    def shut_down(self) -> None:
-        """Say GOODBYE because the router stops; the session ends with the peer's answer or its transport."""
+    def details(self) -> dict[str, Any]:
+        """Return what the meta API tells of this session: no headers, cookies or addresses."""
+        return {
+            **self._modified,
+            "session": self.id,
+            "authid": self.principal.authid,
+            "authrole": self.principal.authrole,
+            "authmethod": self.principal.authmethod,
+            "authprovider": self.principal.authprovider,
+        }
+
+    def modify_details(self, details: Mapping[str, Any]) -> None:
+        """Add to what the meta API tells of this session; a key with None goes, those of the router stay."""
+        modified = {key: value for key, value in {**self._modified, **details}.items() if value is not None}
+        if len(modified) > MODIFIED_DETAILS_LIMIT:
+            raise RequestError(INVALID_ARGUMENT, f"at most {MODIFIED_DETAILS_LIMIT} details can be added")
+        self._modified = modified
+        self.details_changes += 1
+
+    def end(self, reason: str, message: str | None) -> None:
+        """Say GOODBYE from this side; the session ends with the peer's answer, its transport, or a time limit."""
         if self.state is State.ESTABLISHED:
             self._leave_realm()
             self.state = State.SHUTTING_DOWN
-            self.peer.send(
-                Goodbye(CloseDetails(message="the router is shutting down"), CLOSE_SYSTEM_SHUTDOWN)
+            self.peer.send(Goodbye(CloseDetails(message=message), reason))
+            self._goodbye_timer = self._router.clock.later(
+                self._options.goodbye_timeout_s, self._goodbye_overdue
             )
         else:
+            self.lost()
             self.peer.close()
+
+    def shut_down(self) -> None:
+        """Say GOODBYE because the router stops."""
+        self.end(CLOSE_SYSTEM_SHUTDOWN, "the router is shutting down")
 
     def lost(self) -> None:
         """Take note that the transport is gone; the same clean-up as after GOODBYE."""
         if self.state is State.ESTABLISHED:
             self._leave_realm()
+        self._stop_goodbye_timer()
         self.state = State.ABORTED
+
+    # Decisions that have to be waited for.
+
+    def _wait_for_decision(self, message: Message, pending: DecisionPending) -> None:
+        """Repeat `message` when its decision is there, and nothing else before: so order holds.
+
+        Nothing was changed yet: handlers check first and then apply.
+        """
+        self._is_held = True
+        self.peer.hold()
+        session_id, decisions = self.id, self.decisions
+
+        def repeat(decision: Decision) -> None:
+            # The session may have ended in the meantime, and another one begun.
+            if self.state is State.ESTABLISHED and self.id == session_id:
+                self._release()
+                self._repeat(message, {**decisions, pending.question: decision})
+
+        pending.ask(repeat)
+
+    def _repeat(self, message: Message, decisions: Mapping[Question, Decision]) -> None:
+        """Handle `message` again, with all that was decided about it: it may take more than one decision."""
+        before, self.decisions = self.decisions, decisions
+        try:
+            self.receive(message)
+        finally:
+            self.decisions = before
+
+    def _release(self) -> None:
+        """Let the peer hand over messages again; what waits there comes in a later turn, so after the one at hand."""
+        if self._is_held:
+            self._is_held = False
+            self.peer.release()
+
+    def _check_request_id(self, message: Message) -> None:
+        """Hold the client to request ids that count up, where the transport is strict about it."""
+        if not isinstance(message, REQUESTS) or self.state is not State.ESTABLISHED:
+            return
+        if isinstance(message, Call) and self.realm.dealer.is_on_its_way(self, message.request):
+            # A piece of a progressive call has the id of its first.
+            return
+        expected = self._last_request + 1 if self._last_request < MAX_ID else 1
+        if message.request != expected:
+            raise ProtocolViolation(f"request id {expected} was expected, not {message.request}")
+        self._last_request = expected
+
+    # Joining and leaving.
 
     def _hello(self, message: Hello) -> None:
         try:
@@ -141,12 +251,14 @@ class Session:
                 raise RequestError(INVALID_URI, f"{message.realm!r} is not a valid URI of a realm")
             realm = self._router.realm(message.realm)
             self._check_roles(message.details.roles)
+            self.features = features.announced(message.details.roles)
             self.establish(realm, self._authenticate(message))
         except RequestError as error:
             self._router.counters.sessions_refused += 1
             self._abort(error.uri, *error.arguments)
             return
         self.peer.send(Welcome(self.id, self._welcome_details()))
+        self.realm.announce_join(self)
 
     def _authenticate(self, message: Hello) -> Principal:
         # Absent authmethods mean that the client does not want to authenticate.
@@ -156,7 +268,7 @@ class Session:
                 NO_MATCHING_AUTH_METHOD,
                 f"of {', '.join(offered)} none is configured here, only {anonymous.METHOD}",
             )
-        return anonymous.principal(self._anonymous_role, self._router.random_id)
+        return anonymous.principal(self._options.anonymous_role, self._router.random_id)
 
     @staticmethod
     def _check_roles(roles: Mapping[str, Any]) -> None:
@@ -189,8 +301,19 @@ class Session:
         self.peer.left()
 
     def _goodbye_answered(self, _message: Goodbye) -> None:
+        self._stop_goodbye_timer()
         self.state = State.ABORTED
         self.peer.close()
+
+    def _goodbye_overdue(self) -> None:
+        self._goodbye_timer = None
+        self.state = State.ABORTED
+        self.peer.close()
+
+    def _stop_goodbye_timer(self) -> None:
+        if self._goodbye_timer is not None:
+            self._goodbye_timer.cancel()
+            self._goodbye_timer = None
 
     def _ignore(self, _message: Message) -> None:
         """After GOODBYE everything but its answer is ignored."""
@@ -206,6 +329,7 @@ class Session:
         self.peer.close()
 
     def _leave_realm(self) -> None:
+        self._release()
         self.realm.leave(self)
 
     def _refuse(self, message: Message, error: RequestError) -> None:
@@ -220,12 +344,14 @@ class Session:
         self.peer.send(
             Error(
                 code_of(type(message)),
-                message.request,  # type: ignore[attr-defined]  # only requests are refused
+                message.request,  # type: ignore[attr-defined]  # only requests and answers are refused
                 {},
                 error.uri,
                 PlainPayload(error.arguments, error.keyword_arguments),
             )
         )
+
+    # Requests and answers, each for the broker or the dealer.
 
     def _publish(self, message: Publish) -> None:
         self.realm.broker.publish(self, message)
@@ -238,6 +364,9 @@ class Session:
 
     def _call(self, message: Call) -> None:
         self.realm.dealer.call(self, message)
+
+    def _cancel(self, message: Cancel) -> None:
+        self.realm.dealer.cancel(self, message)
 
     def _register(self, message: Register) -> None:
         self.realm.dealer.register(self, message)
@@ -262,6 +391,7 @@ class Session:
             Subscribe: _subscribe,
             Unsubscribe: _unsubscribe,
             Call: _call,
+            Cancel: _cancel,
             Register: _register,
             Unregister: _unregister,
             Yield: _yield,

@@ -1,9 +1,9 @@
 """One event to many peers: encoded once for each wire format, put into every outbox."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol, cast
 
-from heliograph.routing.peer import Peer
+from heliograph.routing.peer import Delivery, Peer
 from heliograph.transports.turn import BYTES_A_UNIT, Flushable, Turn
 from heliograph.wamp.messages import Event, Message
 
@@ -32,12 +32,15 @@ class OutboxDeliverer:
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
 
-    def deliver(self, event: Event, peers: Collection[Peer]) -> None:
-        """Put `event` into the outbox of each of `peers`; all of them or, with `PayloadError`, none."""
-        receivers = cast(Collection[OutboxPeer], peers)
-        frames = {
-            wire_format: wire_format.frame(event) for wire_format in {peer.wire_format for peer in receivers}
-        }
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Put each event into the outboxes of its peers; all of them or, with `PayloadError`, none."""
+        encoded = [
+            (_frames(event, cast(Collection[OutboxPeer], peers)), peers) for event, peers in deliveries
+        ]
+        for frames, peers in encoded:
+            self._put(frames, cast(Collection[OutboxPeer], peers))
+
+    def _put(self, frames: dict[WireFormat, Any], receivers: Collection[OutboxPeer]) -> None:
         flush_at_end = self._turn.flush_at_end
         if len(frames) == 1:
             # The usual case, without a look-up for each receiver.
@@ -55,3 +58,8 @@ class OutboxDeliverer:
                 outbox.append(frames[peer.wire_format])
         longest = max((len(frame) for frame in frames.values()), default=0)
         self._turn.spend(len(receivers) * (1 + longest // BYTES_A_UNIT))
+
+
+def _frames(event: Event, receivers: Collection[OutboxPeer]) -> dict[WireFormat, Any]:
+    """Return the event finished for every wire format that one of `receivers` has."""
+    return {wire_format: wire_format.frame(event) for wire_format in {peer.wire_format for peer in receivers}}

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import convert
+from msgspec.structs import replace
 
 from heliograph.auth.principal import Principal
 from heliograph.routing.router import Router
 from heliograph.routing.session import Session
 from heliograph.wamp.errors import CANCELED, RequestError
+from heliograph.wamp.features import CALLER_PASSTHRU, PUBLISHER_PASSTHRU
 from heliograph.wamp.ids import SequentialIds
 from heliograph.wamp.messages import (
     Call,
@@ -40,10 +42,11 @@ class InProcessSession:
         self._requests = SequentialIds()
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._session = Session(router, self)
-        self._session.establish(
-            router.realm(realm),
-            Principal(authid=role, authrole=role, authmethod="internal", authprovider="static"),
-        )
+        where = router.realm(realm)
+        principal = Principal(authid=role, authrole=role, authmethod="internal", authprovider="static")
+        self._session.attach(where, principal, where.role(role))
+        # Who stands behind a POST packs its payload as it likes.
+        self._session.features = PUBLISHER_PASSTHRU | CALLER_PASSTHRU
 
     async def publish(self, topic: str, payload: Payload, options: Mapping[str, Any]) -> int:
         """Publish with acknowledgement and return the publication's id.
@@ -80,7 +83,8 @@ class InProcessSession:
             TimeoutError: no answer in time; one that comes later is dropped.
             msgspec.ValidationError: an option has the wrong type.
         """
-        checked = convert(dict(options), CallOptions)
+        # One answer to one request is all that HTTP has room for.
+        checked = replace(convert(dict(options), CallOptions), progress=False, receive_progress=False)
         request = self._requests.next()
         try:
             async with asyncio.timeout(timeout_s):
@@ -122,3 +126,9 @@ class InProcessSession:
 
     def left(self) -> None:
         """Nothing to do: this session never says GOODBYE."""
+
+    def hold(self) -> None:
+        """Nothing to do: each request waits for itself, whatever order they came in."""
+
+    def release(self) -> None:
+        """Nothing to do, as above."""

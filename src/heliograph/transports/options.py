@@ -8,7 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct, field
 
-from heliograph.routing.options import ItemId
+from heliograph.routing.options import ItemId, SessionOptions
 
 # The HTTP path services stand on this room, so it cannot name them: the configuration fills this in.
 PathServiceT = TypeVar("PathServiceT")
@@ -97,7 +97,7 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True):
     close_timeout_s: Annotated[float, Meta(ge=0.1, le=86400)] = 2.0
 
 
-class WebSocketPathOptions(Struct, frozen=True, kw_only=True, tag_field="type", tag="websocket"):
+class WebSocketPathOptions(SessionOptions, frozen=True, kw_only=True, tag_field="type", tag="websocket"):
     """WAMP over WebSocket.
 
     Attributes:

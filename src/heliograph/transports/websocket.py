@@ -48,7 +48,11 @@ READ_BUFFER_BYTES = 2048
 
 READ_BYTES = 64 * 1024
 """Most that is read at once. It bounds the buffer, which doubles whenever a read fills it, and with the buffer what
-was read and not handled when reading pauses: no more than one largest message and twice this."""
+was read and not handled when reading pauses: no more than one largest message and twice this, and `HELD_BYTES`."""
+
+HELD_BYTES = 64 * 1024
+"""Bytes of messages that are read behind one that waits for a decision; then reading pauses. Until then the end of the
+connection is noticed, and pongs are heard, however long the decision takes."""
 
 LARGE_BYTES = 32 * 1024
 """After a frame of this size, or with as much behind one, the parser is replaced by a fresh one as soon as its buffer
@@ -84,11 +88,15 @@ class WebSocketConnection(WSListener):
 
     __slots__ = (
         "_backlog",
+        "_backlog_bytes",
         "_close_timer",
         "_closing",
         "_decode",
         "_hello_timer",
+        "_is_held",
+        "_is_in_rotation",
         "_is_parser_large",
+        "_is_paused",
         "_reader",
         "_service",
         "_session",
@@ -113,9 +121,13 @@ class WebSocketConnection(WSListener):
         )
         self.wire_format = wire_format
         self.outbox: list[bytes] = []
-        self._session = Session(service.router, self)
+        self._session = Session(service.router, self, service.options)
         # Messages that were read and not handled, and at the end perhaps the code of a CLOSE.
         self._backlog: deque[bytes | int] | None = None
+        self._backlog_bytes = 0
+        self._is_held = False
+        self._is_paused = False
+        self._is_in_rotation = False
         self._is_parser_large = False
         self._closing = False
         self._close_timer: asyncio.TimerHandle | None = None
@@ -150,6 +162,19 @@ class WebSocketConnection(WSListener):
     def left(self) -> None:
         """Expect another HELLO, for a while."""
         self._await_hello()
+
+    def hold(self) -> None:
+        """Keep what comes until `release`."""
+        self._is_held = True
+        if self._backlog is None:
+            self._backlog = deque()
+        self._pause_or_resume()
+
+    def release(self) -> None:
+        """Handle what has come, from the next turn on."""
+        self._is_held = False
+        self._pause_or_resume()
+        self._join_rotation()
 
     # Reading.
 
@@ -186,7 +211,7 @@ class WebSocketConnection(WSListener):
                 self._drop_if_too_much_waits(0)
         elif opcode == CLOSE:
             code = read_close_code(payload)
-            if self._backlog and not self._closing:
+            if self._backlog is not None and not self._closing:
                 self._backlog.append(code)
             else:
                 self._on_close(code)
@@ -209,9 +234,13 @@ class WebSocketConnection(WSListener):
             self._service.counters.violations += 1
             self.close_with(code, reason)
 
-    def on_end_of_input(self) -> None:
-        """Take note that the peer has closed its side; the transport closes as soon as all is written."""
+    def on_end_of_input(self) -> bool:
+        """Take note that the peer has closed its side; return whether the transport stays open for a while."""
+        if self._backlog and isinstance(self._backlog[-1], int):
+            # It has said CLOSE: what it said before counts, and has its turn.
+            return True
         self.close_with(CLOSE_NORMAL)
+        return False
 
     def _on_message(self, data: bytes) -> None:
         counters = self._service.counters
@@ -223,24 +252,50 @@ class WebSocketConnection(WSListener):
             return
         if self._backlog is None:
             self._backlog = deque()
-            self._transport.pause_reading()
-            turn.wait(self)
         self._backlog.append(data)
+        self._backlog_bytes += len(data)
+        self._pause_or_resume()
+        if not self._is_held:
+            self._join_rotation()
+
+    def _pause_or_resume(self) -> None:
+        """Read on unless there is a backlog; behind a message that waits for a decision, as long as it is small."""
+        is_much = not self._is_held or self._backlog_bytes > HELD_BYTES
+        should_pause = self._backlog is not None and is_much
+        if should_pause is self._is_paused or self._transport.is_closing():
+            return
+        self._is_paused = should_pause
+        if should_pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _join_rotation(self) -> None:
+        if not self._is_in_rotation:
+            self._is_in_rotation = True
+            self._service.turn.wait(self)
 
     def handle_next(self) -> bool:
         """Handle the first message of the backlog; return whether more wait."""
+        if self._is_held and not self._closing:
+            self._is_in_rotation = False
+            return False
         backlog = self._backlog
         if backlog and not self._closing:
             item = backlog.popleft()
             if isinstance(item, bytes):
+                self._backlog_bytes -= len(item)
                 self._handle(item)
             else:
                 self._on_close(item)
         if backlog and not self._closing:
             return True
+        self._is_in_rotation = False
+        if self._is_held and not self._closing:
+            return False
         self._backlog = None
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._backlog_bytes = 0
+        self._pause_or_resume()
         return False
 
     def _handle(self, data: bytes) -> None:
@@ -373,8 +428,8 @@ class _Parser(WSProtocol):  # type: ignore[misc]  # a Cython class
         return buffer[:READ_BYTES]
 
     def eof_received(self) -> bool:
-        self.listener.on_end_of_input()
-        return False
+        stays_open: bool = self.listener.on_end_of_input()
+        return stays_open
 
 
 class _Deaf(asyncio.Protocol):

@@ -22,9 +22,14 @@ class SequentialIds:
     def __init__(self) -> None:
         self.last = 0
 
-    def next(self) -> int:
-        """Return the next id of the sequence."""
+    @property
+    def following(self) -> int:
+        """The id that comes next; it is not drawn yet."""
         # "IDs in the *session scope* MUST be incremented by 1 beginning with 1 and wrapping to 1 after it reached
         # 2^53" (specification, "IDs")
-        self.last = self.last + 1 if self.last < MAX_ID else 1
+        return self.last + 1 if self.last < MAX_ID else 1
+
+    def next(self) -> int:
+        """Return the next id of the sequence."""
+        self.last = self.following
         return self.last

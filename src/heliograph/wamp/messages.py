@@ -17,6 +17,9 @@ from heliograph.wamp.uris import Match
 Invoke = Literal["single", "roundrobin", "random", "first", "last"]
 """Which of several callees is asked (specification, "Shared Registration")."""
 
+PayloadAlgorithm = Annotated[str, Meta(pattern=r"^(null|cryptobox|mqtt|xbr|x_[a-z0-9_]+)\Z")]
+"""How a payload is packed in the older form of payload passthru; names of one's own begin with `x_`."""
+
 
 class Details(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A dictionary of options or details; absent keys have their default."""
@@ -75,7 +78,7 @@ class PassthruOptions(Details, frozen=True):
     ppt_serializer: str | None = None
     ppt_cipher: str | None = None
     ppt_keyid: str | None = None
-    enc_algo: str | None = None
+    enc_algo: PayloadAlgorithm | None = None
     enc_key: str | None = None
     enc_serializer: str | None = None
 

@@ -104,4 +104,33 @@ class PlainPayload:
     __hash__ = None  # type: ignore[assignment]  # equal by value, so not a key
 
 
+class BarePayload:
+    """One binary in the place of the argument list: how the older form of payload passthru packs arguments.
+
+    Args:
+        data: what only the two ends can read.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def encoded(self, target: PayloadFormat) -> tuple[bytes, bytes]:
+        """Return the binary in `target`'s bytes, where the arguments would stand."""
+        return target.encode_value(self.data), b""
+
+    def decoded(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return the binary as the only argument."""
+        return [self.data], {}
+
+    def __repr__(self) -> str:
+        return f"BarePayload({self.data!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BarePayload) and self.data == other.data
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, so not a key
+
+
 EMPTY = PlainPayload()

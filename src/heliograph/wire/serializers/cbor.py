@@ -9,7 +9,14 @@ import msgspec
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
 from heliograph.wamp.payload import EMPTY, Payload, PlainPayload
-from heliograph.wire.serializers.shapes import HEAD_LENGTH, WIRE_TYPES, bears_payload, head, with_payload
+from heliograph.wire.serializers.shapes import (
+    HEAD_LENGTH,
+    WIRE_TYPES,
+    bare_payload,
+    bears_payload,
+    head,
+    with_payload,
+)
 from heliograph.wire.serializers.undefined import without_undefined
 
 _ARRAY = 0x80
@@ -100,7 +107,8 @@ class CborSerializer:
             if wire_type is None:
                 raise ProtocolViolation(f"{elements[0]} is not the code of a WAMP message")
             length = HEAD_LENGTH.get(elements[0], len(elements))
-            return with_payload(msgspec.convert(elements[:length], wire_type), _payload(elements[length:]))
+            decoded = msgspec.convert(elements[:length], wire_type)
+            return with_payload(decoded, _payload(decoded, elements[length:]))
         except (
             cbor2.CBORDecodeError,
             msgspec.MsgspecError,
@@ -125,15 +133,15 @@ class CborSerializer:
             raise PayloadError(f"not CBOR: {error}") from error
 
 
-def _payload(elements: list[Any]) -> Payload:
-    """Return the payload that `elements`, what follows a message's head, stand for."""
+def _payload(decoded: Any, elements: list[Any]) -> Payload:
+    """Return the payload that `elements`, what follows the head `decoded` of a message, stand for."""
     if not elements:
         return EMPTY
     if len(elements) > 2:
         raise ProtocolViolation("a message ends with Arguments and ArgumentsKw")
     args, kwargs = elements if len(elements) == 2 else (elements[0], {})
     if type(args) is not list:
-        raise ProtocolViolation("Arguments must be a list")
+        return bare_payload(decoded, args if len(elements) == 1 else None)
     if type(kwargs) is not dict or not all(type(key) is str for key in kwargs):
         raise ProtocolViolation("ArgumentsKw must be a dictionary with texts as keys")
     return PlainPayload(args, kwargs)

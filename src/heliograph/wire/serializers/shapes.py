@@ -10,9 +10,9 @@ from typing import Any, Union
 import msgspec
 from msgspec import Raw
 
-from heliograph.wamp.errors import ProtocolViolation
+from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import MESSAGE_TYPES, Message, code_of
-from heliograph.wamp.payload import EMPTY, EncodedPayload, Payload, PayloadFormat
+from heliograph.wamp.payload import EMPTY, BarePayload, EncodedPayload, Payload, PayloadFormat
 
 PAYLOAD_TYPES = tuple(kind for kind in MESSAGE_TYPES if "payload" in kind.__struct_fields__)
 
@@ -58,6 +58,25 @@ def with_payload(decoded: Any, payload: Payload) -> Message:
     return decoded if build is None else build(decoded, payload)
 
 
+def bare_payload(decoded: Any, value: Any) -> BarePayload:
+    """Return the payload that `value`, which stands bare in the place of the argument list, is.
+
+    "transparent payload" of Autobahn and Crossbar.io, told by `enc_algo`; otherwise arguments are a list.
+
+    Args:
+        decoded: the message's head, a value of `WIRE_TYPE`.
+        value: what stands after it, and nothing behind that.
+
+    Raises:
+        ProtocolViolation: it is no binary, or the message does not say that it is packed.
+    """
+    said = getattr(decoded, "options", None) or getattr(decoded, "details", None)
+    algorithm = said.get("enc_algo") if isinstance(said, dict) else getattr(said, "enc_algo", None)
+    if algorithm is None or type(value) is not bytes:
+        raise ProtocolViolation("Arguments must be a list, or one binary with enc_algo")
+    return BarePayload(value)
+
+
 class RawPayloadReader:
     """Makes messages of what a decoder of `WIRE_TYPE` returns, leaving the payload as bytes.
 
@@ -80,18 +99,34 @@ class RawPayloadReader:
         args = bytes(decoded.args)
         if not args:
             return build(decoded, EMPTY)
-        if args[0] not in self._list_openers:
-            raise ProtocolViolation("Arguments must be a list")
         kwargs = bytes(decoded.kwargs)
+        if args[0] not in self._list_openers:
+            return build(decoded, bare_payload(decoded, None if kwargs else self._value(args)))
         if kwargs and kwargs[0] not in self._map_openers:
             raise ProtocolViolation("ArgumentsKw must be a dictionary")
         return build(decoded, EncodedPayload(self._source, args, kwargs))
 
+    def _value(self, data: bytes) -> Any:
+        try:
+            return self._source.decode_value(data)
+        except PayloadError as error:
+            raise ProtocolViolation(f"Arguments: {error}") from error
+
+
+_FIXMAP_KEYS = 15
+"""Keys a map may have whose MessagePack header is one byte. msgspec goes by the fields a struct could have, so the
+options of PUBLISH would always be written with the long header, empty or not."""
+
+
+def _element(field: msgspec.structs.FieldInfo) -> str:
+    is_wide = len(getattr(field.type, "__struct_fields__", ())) > _FIXMAP_KEYS
+    return f"to_builtins(message.{field.name})" if is_wide else f"message.{field.name}"
+
 
 def _lister(kind: type[Message]) -> Callable[[Any], list[Any]]:
-    fields = [name for name in kind.__struct_fields__ if name != "payload"]
-    source = f"lambda message: [{code_of(kind)}, {', '.join(f'message.{name}' for name in fields)}]"
-    return eval(source)  # type: ignore[no-any-return]  # noqa: S307 - as above
+    elements = [_element(field) for field in msgspec.structs.fields(kind) if field.name != "payload"]
+    source = f"lambda message: [{code_of(kind)}, {', '.join(elements)}]"
+    return eval(source, {"to_builtins": msgspec.to_builtins})  # type: ignore[no-any-return]  # noqa: S307 - as above
 
 
 _LISTERS = {kind: _lister(kind) for kind in MESSAGE_TYPES}

@@ -1,0 +1,135 @@
+"""Calls on their way: what the dealer keeps until each has its final answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from heliograph.routing.peer import Timer
+from heliograph.wamp.features import CALLEE_PROGRESSIVE_RESULTS
+from heliograph.wamp.ids import SequentialIds
+from heliograph.wamp.messages import CallOptions, InvocationDetails
+from heliograph.wamp.payload import Payload
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from heliograph.routing.registration import Callee, Registration
+    from heliograph.routing.session import Session
+
+ENDED_CALLS_LIMIT = 256
+"""Ids of ended calls a session's late progressive invocations are known by; of more, the oldest is forgotten."""
+
+KEPT_PIECES_LIMIT = 64
+"""Pieces of one progressive call that are kept while it waits for a callee or another one may have to be asked."""
+
+_NOBODY: AbstractSet[Session] = frozenset()
+_NO_DETAILS = InvocationDetails()
+
+
+class PendingCall:
+    """A call that has no final answer yet.
+
+    Attributes:
+        caller: who waits.
+        request: the caller's id of it.
+        procedure: what was called.
+        options: of the first CALL; they count for all that continue it.
+        disclose: whether the callee learns who calls.
+        passthru: what the options say of the payload.
+        kept: its payload, piece by piece, while a callee may have to be given it all.
+        registration: whose callees can be asked.
+        callee: who works on it, None while it waits for one to be free.
+        invocation: the callee's id of it.
+        tried: sessions that declined it.
+        timer: for its time limit.
+        is_open: whether further progressive invocations may come.
+        is_interrupted: whether its callee was asked to stop.
+    """
+
+    __slots__ = (
+        "callee", "caller", "disclose", "invocation", "is_interrupted", "is_open", "kept", "options", "passthru",
+        "procedure", "registration", "request", "timer", "tried",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        caller: Session,
+        request: int,
+        procedure: str,
+        options: CallOptions,
+        registration: Registration,
+        *,
+        disclose: bool,
+        passthru: dict[str, Any],
+    ) -> None:
+        self.caller = caller
+        self.request = request
+        self.procedure = procedure
+        self.options = options
+        self.registration = registration
+        self.disclose = disclose
+        self.passthru = passthru
+        self.kept: list[Payload] | None = None
+        self.callee: Callee | None = None
+        self.invocation = 0
+        self.tried = _NOBODY
+        self.timer: Timer | None = None
+        self.is_open = options.progress
+        self.is_interrupted = False
+
+    def wants_progress_of(self, callee: Callee) -> bool:
+        """Return whether progressive results are asked of `callee`."""
+        return self.options.receive_progress and bool(callee.session.features & CALLEE_PROGRESSIVE_RESULTS)
+
+    def details_for(self, callee: Callee, *, progress: bool) -> InvocationDetails:
+        """Return the details of an invocation of `callee`; `progress` says whether more of them follow."""
+        known: dict[str, Any] = dict(self.passthru)
+        if self.registration.match != "exact":
+            known["procedure"] = self.procedure
+        caller = self.caller
+        if self.disclose or callee.disclose_caller:
+            known["caller"] = caller.id
+            known["caller_authid"] = caller.principal.authid
+            known["caller_authrole"] = caller.principal.authrole
+        if caller.trustlevel is not None:
+            known["trustlevel"] = caller.trustlevel
+        if self.wants_progress_of(callee):
+            known["receive_progress"] = True
+        if progress:
+            known["progress"] = True
+        if self.options.timeout and self.timer is None and callee.takes_timeouts:
+            # Where a timer runs already, since an earlier callee or since the call had to wait, it goes on.
+            known["timeout"] = self.options.timeout
+        return InvocationDetails(**known) if known else _NO_DETAILS
+
+
+class SessionCalls:
+    """What the dealer knows of one session."""
+
+    __slots__ = ("_ended", "invocation_ids", "made", "registrations", "taken")
+
+    def __init__(self) -> None:
+        self.registrations: dict[Registration, Callee] = {}
+        self.made: dict[int, PendingCall] = {}
+        """Calls this session waits for, by its request id."""
+        self.taken: dict[int, PendingCall] = {}
+        """Calls this session works on, by invocation id."""
+        self.invocation_ids = SequentialIds()
+        self._ended: dict[int, None] | None = None
+
+    def has_ended(self, request: int) -> bool:
+        """Return whether `request` is a call that has ended while more of its pieces may be on their way."""
+        return self._ended is not None and request in self._ended
+
+    def remember_ended(self, request: int) -> None:
+        """Take note that a call has ended while more of its pieces may be on their way."""
+        if self._ended is None:
+            self._ended = {}
+        self._ended[request] = None
+        if len(self._ended) > ENDED_CALLS_LIMIT:
+            del self._ended[next(iter(self._ended))]
+
+    def forget_ended(self, request: int) -> None:
+        """Take note that the last piece of such a call has come."""
+        if self._ended is not None:
+            self._ended.pop(request, None)

@@ -1,0 +1,118 @@
+"""Procedures about subscriptions: `wamp.subscription.*`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from heliograph.routing.authorizer import authorize
+from heliograph.routing.broker import Subscription, subscription_details
+from heliograph.routing.history import HistoryEntry, history_query, rfc3339
+from heliograph.routing.realm import Realm
+from heliograph.routing.session import Session
+from heliograph.wamp.errors import NO_SUCH_SUBSCRIPTION, RequestError
+from heliograph.wamp.messages import Details
+from heliograph.wamp.uris import Match, is_reserved
+
+_KINDS: tuple[Match, ...] = ("exact", "prefix", "wildcard")
+
+
+class LookupOptions(Details, frozen=True):
+    """Options of a look-up."""
+
+    match: Match = "exact"
+
+
+class SubscriptionProcedures:
+    """The procedures, each a method.
+
+    Args:
+        realm: what they tell of.
+    """
+
+    def __init__(self, realm: Realm) -> None:
+        self._realm = realm
+
+    def by_name(self) -> dict[str, Callable[..., list[Any]]]:
+        """Return the procedures by the name they are called by."""
+        return {
+            "wamp.subscription.list": self.list_,
+            "wamp.subscription.lookup": self.lookup,
+            "wamp.subscription.match": self.match,
+            "wamp.subscription.get": self.get,
+            "wamp.subscription.list_subscribers": self.list_subscribers,
+            "wamp.subscription.count_subscribers": self.count_subscribers,
+            "wamp.subscription.remove_subscriber": self.remove_subscriber,
+            "wamp.subscription.get_events": self.get_events,
+        }
+
+    def list_(self, session: Session) -> list[Any]:
+        return [
+            {
+                kind: [found.id for found in self._realm.broker.index.entries(kind) if _is_shown(found)]
+                for kind in _KINDS
+            }
+        ]
+
+    def lookup(self, session: Session, topic: str, options: LookupOptions = LookupOptions()) -> list[Any]:  # noqa: B008 - frozen
+        found = self._realm.broker.index.get(topic, options.match)
+        return [found.id if found is not None and _is_shown(found) else None]
+
+    def match(self, session: Session, topic: str) -> list[Any]:
+        return [[found.id for found in self._realm.broker.index.matching(topic) if _is_shown(found)] or None]
+
+    def get(self, session: Session, subscription_id: int) -> list[Any]:
+        return [subscription_details(_subscription(self._realm, subscription_id))]
+
+    def list_subscribers(self, session: Session, subscription_id: int) -> list[Any]:
+        return [[subscriber.id for subscriber in _subscription(self._realm, subscription_id).subscribers]]
+
+    def count_subscribers(self, session: Session, subscription_id: int) -> list[Any]:
+        return [len(_subscription(self._realm, subscription_id).subscribers)]
+
+    def remove_subscriber(
+        self, session: Session, subscription_id: int, subscriber_id: int, *, reason: str | None = None
+    ) -> list[Any]:
+        subscription = _subscription(self._realm, subscription_id)
+        subscriber = self._realm.sessions.get(subscriber_id)
+        if subscriber is None:
+            raise RequestError(NO_SUCH_SUBSCRIPTION, f"there is no session {subscriber_id} in this realm")
+        self._realm.broker.revoke(subscription, subscriber, reason)
+        return []
+
+    def get_events(self, session: Session, subscription_id: int, /, **conditions: Any) -> list[Any]:
+        query = history_query(conditions)
+        subscription = _subscription(self._realm, subscription_id)
+        # "a peer must be allowed to subscribe to a desired subscription first" (specification, "Event History")
+        authorize(session, subscription.topic, "subscribe", subscription.match)
+        if subscription.history is None:
+            return []
+        may_read = partial(self._realm.broker.may_read, session, subscription)
+        return [_event(subscription, entry) for entry in subscription.history.events(query, may_read)]
+
+
+def _is_shown(subscription: Subscription) -> bool:
+    """Whether the meta API tells of it: who listens to the router itself is nobody's business."""
+    return not is_reserved(subscription.topic)
+
+
+def _subscription(realm: Realm, subscription_id: int) -> Subscription:
+    subscription = realm.broker.subscriptions.get(subscription_id)
+    if subscription is None or not _is_shown(subscription):
+        raise RequestError(NO_SUCH_SUBSCRIPTION, f"there is no subscription {subscription_id} in this realm")
+    return subscription
+
+
+def _event(subscription: Subscription, entry: HistoryEntry) -> dict[str, Any]:
+    args, kwargs = entry.payload.decoded()
+    details = entry.details if subscription.match == "exact" else {**entry.details, "topic": entry.topic}
+    event: dict[str, Any] = {
+        "timestamp": rfc3339(entry.time),
+        "subscription": subscription.id,
+        "publication": entry.publication,
+        "details": details,
+    }
+    if args:
+        event["args"] = args
+    if kwargs:
+        event["kwargs"] = kwargs
+    return event

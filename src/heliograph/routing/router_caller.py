@@ -1,0 +1,88 @@
+"""Calls the router itself makes: to authorizers and authenticators that are WAMP procedures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from heliograph.auth.principal import Principal
+from heliograph.routing.authorizer import TrustedAuthorizer
+from heliograph.routing.options import RoleOptions
+from heliograph.routing.peer import Clock, Timer
+from heliograph.routing.realm import Realm, Role
+from heliograph.routing.session import Session
+from heliograph.wamp.ids import SequentialIds
+from heliograph.wamp.messages import Call, CallOptions, Message, Result
+from heliograph.wamp.payload import Payload, PlainPayload
+
+if TYPE_CHECKING:
+    from heliograph.routing.router import Router
+
+Then = Callable[[Payload | None], None]
+
+_ROUTER = Principal(authid="router", authrole="trusted", authmethod="internal", authprovider="router")
+
+
+class RouterCaller:
+    """The router as a caller in one of its realms; it has no session id and is in no list of sessions.
+
+    Args:
+        router: whose calls they are.
+        realm: where the procedures are.
+        clock: for time limits.
+    """
+
+    def __init__(self, router: Router, realm: Realm, clock: Clock) -> None:
+        self._clock = clock
+        self._requests = SequentialIds()
+        self._waiting: dict[int, tuple[Then, Timer]] = {}
+        self._session = Session(router, self)
+        self._session.attach(realm, _ROUTER, Role(RoleOptions(name="trusted"), TrustedAuthorizer()))
+        self._realm = realm
+
+    def is_callee(self, session: Session, procedure: str) -> bool:
+        """Return whether `session` implements `procedure` itself, not by a pattern."""
+        return self._is_registered(procedure) and self._realm.dealer.is_callee(session, procedure)
+
+    def call(self, procedure: str, args: Sequence[Any], *, timeout_s: float, then: Then) -> None:
+        """Call `procedure` and hand its result to `then`, or None: it failed, or did not answer in time.
+
+        Somebody who has registered a pattern that covers the procedure is not asked: who may do that is another
+        question than who may decide for the router.
+        """
+        if not self._is_registered(procedure):
+            then(None)
+            return
+        request = self._requests.next()
+        timer = self._clock.later(timeout_s, lambda: self._finish(request, None))
+        self._waiting[request] = (then, timer)
+        self._session.receive(Call(request, CallOptions(), procedure, PlainPayload(args)))
+
+    def send(self, message: Message) -> None:
+        """Take an answer."""
+        request = getattr(message, "request", None)
+        if isinstance(request, int):
+            self._finish(request, message.payload if isinstance(message, Result) else None)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def left(self) -> None:
+        """This session never says GOODBYE."""
+
+    def hold(self) -> None:
+        """Nothing comes in: the router decides when it calls."""
+
+    def release(self) -> None:
+        """As above."""
+
+    def _is_registered(self, procedure: str) -> bool:
+        return self._realm.dealer.index.exact(procedure) is not None
+
+    def _finish(self, request: int, payload: Payload | None) -> None:
+        waiting = self._waiting.pop(request, None)
+        if waiting is not None:
+            then, timer = waiting
+            timer.cancel()
+            self._realm.dealer.abandon(self._session, request)
+            then(payload)

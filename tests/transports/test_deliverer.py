@@ -47,7 +47,7 @@ async def turn() -> Turn:
 async def test_an_event_is_encoded_once_a_format_and_the_bytes_are_shared(turn: Turn) -> None:
     json, msgpack = CountingFormat(JSON), CountingFormat(MSGPACK)
     peers: list[Any] = [Peer(json), Peer(msgpack), Peer(json), Peer(msgpack)]
-    OutboxDeliverer(turn).deliver(event(EncodedPayload(JSON, b"[1]", b"")), peers)
+    OutboxDeliverer(turn).deliver([(event(EncodedPayload(JSON, b"[1]", b"")), peers)])
     assert (json.encoded, msgpack.encoded) == (1, 1)
     assert peers[0].outbox[0] is peers[2].outbox[0]
     assert peers[0].outbox == [
@@ -59,7 +59,7 @@ async def test_an_event_is_encoded_once_a_format_and_the_bytes_are_shared(turn: 
 async def test_a_peer_is_flushed_once_a_turn_however_many_events_it_is_sent(turn: Turn) -> None:
     peer: Any = Peer(CountingFormat(JSON))
     for _ in range(3):
-        OutboxDeliverer(turn).deliver(event(EncodedPayload(JSON, b"[]", b"")), [peer])
+        OutboxDeliverer(turn).deliver([(event(EncodedPayload(JSON, b"[]", b"")), [peer])])
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert peer.flushes == 1
@@ -68,17 +68,17 @@ async def test_a_peer_is_flushed_once_a_turn_however_many_events_it_is_sent(turn
 async def test_nobody_receives_what_one_format_cannot_express(turn: Turn) -> None:
     peers: list[Any] = [Peer(WebSocketFormat(JSON)), Peer(WebSocketFormat(MSGPACK))]
     with pytest.raises(PayloadError):
-        OutboxDeliverer(turn).deliver(event(EncodedPayload(JSON, b"[1e999]", b"")), peers)
+        OutboxDeliverer(turn).deliver([(event(EncodedPayload(JSON, b"[1e999]", b"")), peers)])
     assert [peer.outbox for peer in peers] == [[], []]
 
 
 async def test_nobody_to_deliver_to_is_no_work(turn: Turn) -> None:
-    OutboxDeliverer(turn).deliver(event(EncodedPayload(JSON, b"[]", b"")), [])
+    OutboxDeliverer(turn).deliver([(event(EncodedPayload(JSON, b"[]", b"")), [])])
     assert turn._work_left == WORK_BUDGET
 
 
 @pytest.mark.parametrize(("size", "units"), [(10, 1), (BYTES_A_UNIT, 2), (10 * BYTES_A_UNIT, 11)])
 async def test_work_is_counted_by_receivers_and_by_bytes(turn: Turn, size: int, units: int) -> None:
     peers: list[Any] = [Peer(WebSocketFormat(JSON)) for _ in range(3)]
-    OutboxDeliverer(turn).deliver(event(EncodedPayload(JSON, b'["%b"]' % (b"x" * size), b"")), peers)
+    OutboxDeliverer(turn).deliver([(event(EncodedPayload(JSON, b'["%b"]' % (b"x" * size), b"")), peers)])
     assert WORK_BUDGET - turn._work_left == 3 * units

@@ -43,6 +43,7 @@ class Connection(WSListener):  # type: ignore[misc]
         self.frames: list[tuple[int, bytes, bool, bool, bool]] = []
         self.bad: list[tuple[int, str]] = []
         self.ends = 0
+        self.stays_open = False
         self.disconnects = 0
 
     def on_ws_frame(self, _parser: Any, received: Any) -> None:
@@ -59,8 +60,9 @@ class Connection(WSListener):  # type: ignore[misc]
     def on_bad_frame(self, code: int, reason: str) -> None:
         self.bad.append((code, reason))
 
-    def on_end_of_input(self) -> None:
+    def on_end_of_input(self) -> bool:
         self.ends += 1
+        return self.stays_open
 
     def on_ws_disconnected(self, _parser: Any) -> None:
         self.disconnects += 1
@@ -215,10 +217,12 @@ async def test_it_never_offers_more_than_the_bound_and_stops_growing(
     assert len(WSProtocol.get_buffer(parser, -1)) <= 2 * READ_BYTES
 
 
-async def test_the_end_of_input_is_told_and_the_transport_may_close(
-    parser: Any, connection: Connection
+@pytest.mark.parametrize("stays_open", [False, True])
+async def test_the_end_of_input_is_told_and_the_connection_says_whether_the_transport_closes(
+    parser: Any, connection: Connection, *, stays_open: bool
 ) -> None:
-    assert parser.eof_received() is False
+    connection.stays_open = stays_open
+    assert parser.eof_received() is stays_open
     assert connection.ends == 1
 
 

@@ -417,9 +417,12 @@ class TestMemory:
         kept: list[Any] = []
         broker = node.router.realms["realm1"].broker
         original = broker._deliver
-        broker._deliver = lambda event, peers: (kept.append(event), original(event, peers))
-        async with joined(node.address) as client:
-            await subscribed(client)
+        broker._deliver = lambda deliveries: (
+            kept.extend(event for event, _ in deliveries),
+            original(deliveries),
+        )
+        async with joined(node.address) as listener, joined(node.address) as client:
+            await subscribed(listener)
             for letter in "abc":
                 # The parser reads all of them into the same place.
                 await client.ask(16, 1, {"acknowledge": True}, TOPIC, [letter * 500], {"k": letter * 500})

@@ -11,7 +11,7 @@ from heliograph.transports.inprocess import InProcessSession
 from heliograph.wamp.errors import RequestError
 from heliograph.wamp.messages import Error, Invocation, Yield, YieldOptions
 from heliograph.wamp.payload import EMPTY, PlainPayload
-from tests.support.recording import ManualClock, OPEN_ROLE, RecordingDeliverer, SessionPair
+from tests.support.recording import OPEN_ROLE, ManualClock, RecordingDeliverer, SessionPair
 
 PROCEDURE = "com.example.p"
 

@@ -29,6 +29,7 @@ PATHS: dict[str, Any] = {
     "ws": {"type": "websocket", "goodbye_timeout_s": GOODBYE_TIMEOUT_S},
     "everything": {"type": "websocket", "anonymous_role": "everything"},
     "strict": {"type": "websocket", "strict_ids": True},
+    "hasty": {"type": "websocket", "hello": {"hello_timeout_s": 0.2}},
     "metrics": {"type": "metrics"},
 }
 
@@ -106,3 +107,8 @@ async def test_ids_that_do_not_count_up_end_a_strict_session(link: Link) -> None
     reason, text = await client.aborted()
     assert reason == "wamp.error.protocol_violation"
     assert "3" in text
+
+
+async def test_whoever_does_not_say_hello_in_time_is_aborted(link: Link) -> None:
+    client = await link.connect("/hasty")
+    assert await client.aborted() == ("wamp.error.protocol_violation", "no HELLO within 0.2 seconds")

@@ -179,6 +179,16 @@ class TestQueue:
         assert errors(caller.hears()) == [(1, "wamp.error.canceled")]
         assert callees[1 - position].hears() == [invocation(1, 1)]
 
+    @pytest.mark.parametrize(("policy", "position"), [("first", 0), ("last", 1)])
+    def test_is_served_by_the_stand_by_of_a_callee_that_unregisters(self, policy: str, position: int) -> None:
+        bench = queued()
+        callees, caller = [join_callee(bench, 1, invoke=policy) for _ in range(2)], bench.join()
+        caller.says(call(1, PROCEDURE), call(2, PROCEDURE), call(3, PROCEDURE))
+        callees[position].says(Unregister(9, 1))
+        assert callees[1 - position].hears() == [invocation(1, 1)]
+        callees[position].says(yield_(1))
+        assert caller.hears() == [result(1)]
+
     def test_is_served_by_the_others_when_a_callee_leaves(self) -> None:
         bench = queued()
         first, second = (join_callee(bench, 1, invoke="roundrobin") for _ in range(2))

@@ -126,6 +126,27 @@ async def test_a_time_limit_of_the_path_stops_the_callee_too(router: RouterProce
     assert (await calling).json == {"args": ["in time"]}
 
 
+async def test_a_request_given_up_stops_its_callee(router: RouterProcess) -> None:
+    client = await connect_wamp(router.address)
+    await client.join(roles=ABLE_ROLES)
+    await client.ask(64, 1, {}, PROCEDURE)
+    calling = asyncio.create_task(call(router))
+    invocation = await client.receive()
+
+    calling.cancel()
+
+    assert (await client.receive())[:2] == [69, invocation[1]]
+
+
+async def test_a_packed_result_is_one_binary_argument(router: RouterProcess) -> None:
+    async with joined(router.address, "cbor") as client:
+        await client.ask(64, 1, {}, PROCEDURE)
+        calling = asyncio.create_task(call(router))
+        invocation = await client.receive()
+        await client.send([70, invocation[1], {"enc_algo": "cryptobox"}, b"\x00\xff"])
+        assert (await calling).json == {"args": ["\0AP8="]}
+
+
 async def test_calls_of_one_path_do_not_mix(router: RouterProcess) -> None:
     async with joined(router.address, "msgpack") as client:
         await client.ask(64, 1, {}, PROCEDURE)

@@ -35,10 +35,15 @@ _ABSENT = msgspec.Raw(b"")
 class Action(Protocol):
     """What one kind of path does with a request's body."""
 
-    async def perform(self, body: bytes) -> bytes:
+    async def perform(self, body: bytes, receive: Receive) -> bytes:
         """Return the JSON of the answer.
 
+        Args:
+            body: of the request.
+            receive: tells when the client has gone.
+
         Raises:
+            ClientGone: the client went away before there was an answer.
             RequestError: the router or a callee refuses.
             msgspec.MsgspecError: the body is not what it should be.
             PayloadError: an answer cannot be expressed in JSON.
@@ -70,7 +75,7 @@ class BridgePath:
                 return
             self._check_request(scope, headers)
             body = await read_body(scope, receive, limit_bytes=self._limits.body_limit_bytes)
-            result = await self._perform(body)
+            result = await self._perform(body, receive)
         except HttpError as error:
             value = {"error": error.text, "args": [], "kwargs": {}}
             await answer_json(send, error.status, value, {**common, **error.headers})
@@ -81,10 +86,10 @@ class BridgePath:
         else:
             await answer(send, 200, result, "application/json; charset=utf-8", common)
 
-    async def _perform(self, body: bytes) -> bytes:
+    async def _perform(self, body: bytes, receive: Receive) -> bytes:
         try:
             body.decode()
-            return await self._action.perform(body)
+            return await self._action.perform(body, receive)
         except UnicodeDecodeError as error:
             raise HttpError(400, f"the body must be UTF-8: {error}") from error
         except msgspec.ValidationError as error:

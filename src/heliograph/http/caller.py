@@ -3,9 +3,11 @@
 import msgspec
 
 from heliograph.http.bridge import BridgePath, BridgeRequest
+from heliograph.http.exchange import Receive, while_there
 from heliograph.http.options import CallerOptions
 from heliograph.routing.router import Router
 from heliograph.transports.inprocess import InProcessSession
+from heliograph.wamp.payload import BarePayload
 from heliograph.wire.serializers import serializer
 
 _JSON = serializer("json")
@@ -30,13 +32,16 @@ class Calling:
         self._timeout_s = timeout_s
         self._decode = msgspec.json.Decoder(ProcedureCall).decode
 
-    async def perform(self, body: bytes) -> bytes:
+    async def perform(self, body: bytes, receive: Receive) -> bytes:
         """Call and return `{"args": [..], "kwargs": {..}}`; empty parts are left out, no result at all is null."""
         request = self._decode(body)
-        result = await self._session.call(
+        calling = self._session.call(
             request.procedure, request.payload(), request.options or {}, timeout_s=self._timeout_s
         )
+        result = await while_there(receive, calling)
         args, kwargs = result.encoded(_JSON)
+        if isinstance(result, BarePayload):
+            args = b"[%b]" % args
         if args in (b"", b"[]"):
             return b'{"kwargs":%b}' % kwargs if kwargs else b'{"args":[null]}'
         return b'{"args":%b,"kwargs":%b}' % (args, kwargs) if kwargs else b'{"args":%b}' % args

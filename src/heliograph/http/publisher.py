@@ -3,6 +3,7 @@
 import msgspec
 
 from heliograph.http.bridge import BridgePath, BridgeRequest
+from heliograph.http.exchange import Receive
 from heliograph.http.options import PublisherOptions
 from heliograph.routing.router import Router
 from heliograph.transports.inprocess import InProcessSession
@@ -25,7 +26,7 @@ class Publishing:
         self._session = session
         self._decode = msgspec.json.Decoder(Publication).decode
 
-    async def perform(self, body: bytes) -> bytes:
+    async def perform(self, body: bytes, _receive: Receive) -> bytes:
         """Publish and return `{"id": <publication>}`."""
         request = self._decode(body)
         publication = await self._session.publish(request.topic, request.payload(), request.options or {})

@@ -10,7 +10,10 @@ from typing import Any
 
 
 class RecordingRouter(ThreadingHTTPServer):
-    """Answers every publication and records it; refuses topics in `refused`; waits while `open` is not set."""
+    """Answers every publication and records it; waits while `open` is not set.
+
+    Topics in `refused` are answered with a WAMP error, those in `faulty` with HTTP 400.
+    """
 
     daemon_threads = True
 
@@ -20,6 +23,7 @@ class RecordingRouter(ThreadingHTTPServer):
         self.arrived = threading.Event()
         """Set when a publication is there, answered or not."""
         self.refused: set[str] = set()
+        self.faulty: set[str] = set()
         self.open = threading.Event()
         self.open.set()
         self.changed = threading.Condition()
@@ -67,8 +71,10 @@ class _Handler(BaseHTTPRequestHandler):
         answer: dict[str, Any] = {"id": len(self.server.received)}
         if event["topic"] in self.server.refused:
             answer = {"error": "wamp.error.not_authorized", "args": ["not allowed"], "kwargs": {}}
+        if event["topic"] in self.server.faulty:
+            answer = {"error": "wamp.error.invalid_uri", "args": ["not a valid URI"], "kwargs": {}}
         body = json.dumps(answer).encode()
-        self.send_response(200)
+        self.send_response(400 if event["topic"] in self.server.faulty else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -136,6 +136,22 @@ def test_a_refusal_is_logged_and_closes_nothing(
     assert "wamp.error.not_authorized" in _lines(caplog)[0]
 
 
+def test_a_request_the_router_finds_fault_with_costs_no_other_event(
+    use_http: UseHttp, router: RecordingRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = use_http(router.url)
+    router.faulty.add("faulty")
+    with caplog.at_level(logging.WARNING, "heliograph.django"):
+        publish("faulty")
+        publish("public")
+        assert flush(10) == 0
+    counted = backend.statistics()
+    assert (counted.delivered, counted.refused, counted.failed, counted.dropped) == (1, 1, 0, 0)
+    (line,) = _lines(caplog)
+    assert "'faulty'" in line
+    assert "HTTP 400" in line
+
+
 def test_with_on_error_raise_a_refusal_is_raised(use_http: UseHttp, router: RecordingRouter) -> None:
     use_http(router.url, ON_ERROR="raise")
     router.refused.add("secret")

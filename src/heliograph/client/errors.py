@@ -95,13 +95,16 @@ class PublishError(HeliographError):
     Args:
         message: what happened and what to do.
         may_have_arrived: whether the event may have been published all the same.
+        status: the HTTP status that was answered, None when there was no answer.
     """
 
     may_have_arrived = False
+    status: int | None = None
 
-    def __init__(self, message: str, *, may_have_arrived: bool = False) -> None:
+    def __init__(self, message: str, *, may_have_arrived: bool = False, status: int | None = None) -> None:
         super().__init__(message)
         self.may_have_arrived = may_have_arrived
+        self.status = status
 
 
 class PublicationRefused(WampError, PublishError):  # noqa: N818 - reads as what happened

@@ -250,7 +250,9 @@ class Publisher:
 
     def _interpreted(self, response: Response) -> int:
         if response.status != 200:
-            raise PublishError(self._explained(response), may_have_arrived=response.status >= 500)
+            raise PublishError(
+                self._explained(response), may_have_arrived=response.status >= 500, status=response.status
+            )
         try:
             answer = msgspec.json.decode(response.body, type=_Answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

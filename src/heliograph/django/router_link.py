@@ -13,6 +13,8 @@ from heliograph.django.events import Event
 
 logger = logging.getLogger("heliograph.django")
 
+_FIRST_SERVER_ERROR = 500
+
 
 class Publishes(Protocol):
     """What is needed of `heliograph.Publisher`."""
@@ -46,6 +48,12 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     dropped: int
     pending: int = 0
+
+
+def is_refusal(error: PublishError) -> bool:
+    """Return whether the router answered, and finds fault with the request: no reason to think it is down."""
+    has_status = error.status is not None and error.status < _FIRST_SERVER_ERROR
+    return isinstance(error, PublicationRefused) or has_status
 
 
 class RouterLink:
@@ -93,13 +101,13 @@ class RouterLink:
             )
         try:
             self._open().publish_event(event.topic, event.args, event.kwargs, options=event.options or None)
-        except PublicationRefused:
-            self._count("refused")
-            self._answered()
-            raise
         except PublishError as error:
-            self._count("failed")
-            self._did_not_answer(error)
+            if is_refusal(error):
+                self._count("refused")
+                self._answered()
+            else:
+                self._count("failed")
+                self._did_not_answer(error)
             raise
         except HeliographError:  # the event's own fault
             self._count("failed")

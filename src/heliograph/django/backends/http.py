@@ -7,14 +7,14 @@ import weakref
 
 from django.core.exceptions import ImproperlyConfigured
 
-from heliograph.client.errors import PublicationRefused, PublishError
+from heliograph.client.errors import PublishError
 from heliograph.client.publisher import Publisher
 from heliograph.django.backends.base import Backend
 from heliograph.django.breaker import CircuitBreaker
 from heliograph.django.delivery_thread import DeliveryThread
 from heliograph.django.events import Event
 from heliograph.django.options import BackendSettings, HttpOptions
-from heliograph.django.router_link import RouterLink, Statistics
+from heliograph.django.router_link import RouterLink, Statistics, is_refusal
 
 logger = logging.getLogger("heliograph.django")
 
@@ -98,13 +98,14 @@ class HttpBackend(Backend):
     def _deliver(self, event: Event) -> None:
         try:
             self._link.send(event)
-        except PublicationRefused as error:
-            self._report_refusal(event, error)
         except PublishError as error:
-            # The link counted it, and logs when the router fails and when it answers again.
-            logger.debug("an event to %r was lost: %s", event.topic, error)
+            if is_refusal(error):
+                self._report_refusal(event, error)
+            else:
+                # The link counted it, and logs when the router fails and when it answers again.
+                logger.debug("an event to %r was lost: %s", event.topic, error)
 
-    def _report_refusal(self, event: Event, error: PublicationRefused) -> None:
+    def _report_refusal(self, event: Event, error: PublishError) -> None:
         """Log the 1st, 2nd, 4th, 8th … refusal: a wrong permission refuses every event of a bulk save."""
         refused = self._link.statistics().refused
         if refused & (refused - 1) == 0:

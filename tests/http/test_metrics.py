@@ -71,8 +71,8 @@ async def test_they_count_what_happens() -> None:
             )
         }  # fmt: skip
         assert counts == {
-            "sessions": 3,  # one, and those behind publisher and caller
-            "sessions_opened_total": 3,
+            "sessions": 1,  # one, and those behind publisher and caller
+            "sessions_opened_total": 1,
             "publications_total": 1,
             "events_total": 1,
             "calls_total": 1,

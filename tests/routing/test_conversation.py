@@ -63,6 +63,7 @@ PROCEDURE_PATTERNS = [
     ("com..p", "wildcard"),
 ]
 QUEUED = "com.queue.p"
+QUEUE_LIMIT = 2
 POLICIES = ("single", "roundrobin", "random", "first", "last")
 CALLEE_FEATURES = (
     PROGRESSIVE_RESULTS, PROGRESSIVE_INVOCATIONS, CANCELING, REROUTE, REVOCATION, TIMEOUT,
@@ -139,7 +140,7 @@ class Client:
 class Conversation(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.bench = Bench(store=StoreOptions(call_queue=[CallQueueOptions(uri=QUEUED, limit=2)]))
+        self.bench = Bench(store=StoreOptions(call_queue=[CallQueueOptions(uri=QUEUED, limit=QUEUE_LIMIT)]))
         self.everybody: list[Client] = []
         self.passed_on: set[tuple[int, int]] = set()
         """Caller and request of each call that was declined by a callee; order is not promised for it."""
@@ -583,7 +584,9 @@ class Conversation(RuleBasedStateMachine):
             assert sessions == {
                 client.pair.session for client in self.present() if registration.id in client.registrations
             }
+            assert sum(pending.procedure == QUEUED for pending in registration.waiting) <= QUEUE_LIMIT
             for pending in registration.waiting:
+                assert pending.procedure == QUEUED, "a call waits where there is no queue"
                 assert registration.has_untried(pending.tried), "a call waits for nobody"
             if any(not pending.tried for pending in registration.waiting):
                 position = registration._next

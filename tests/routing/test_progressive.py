@@ -289,6 +289,17 @@ class TestInvocations:
             callee.says(yield_(number))
             assert caller.hears() == [result(7)]
 
+    def test_are_no_new_requests_where_ids_are_held_to_count_up(
+        self, bench: Bench, callee: SessionPair
+    ) -> None:
+        """ "Verification of CALL Request IDs": neither while the call goes on nor when it has just ended."""
+        caller = SessionPair(bench.router, strict_ids=True).join(features={"caller": STREAMS})
+        assert caller.says(call(1, PROCEDURE, progress=True), call(2, PROCEDURE)) == []
+        assert caller.says(call(1, PROCEDURE, progress=True)) == []
+        callee.says(yield_(1))
+        assert caller.says(call(1, PROCEDURE, progress=True), call(1, PROCEDURE)) == [result(1)]
+        assert caller.says(call(4, PROCEDURE)) == [violation("request id 3 was expected, not 4")]
+
     def test_are_known_by_the_ids_of_only_so_many_ended_calls(
         self, callee: SessionPair, caller: SessionPair, monkeypatch: pytest.MonkeyPatch
     ) -> None:

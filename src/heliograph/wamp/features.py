@@ -42,8 +42,8 @@ def announced(roles: Mapping[str, Any]) -> int:
         features = roles.get(role, {}).get("features")
         if isinstance(features, dict) and features.get(feature) is True:
             bits |= bit
-    # "If a Callee supports Progressive Call Results, but not Call Canceling, then the Dealer disregards the Callees
-    # Progressive Call Results feature"; for progressive invocations likewise (specification, both sections).
+    # "If a *Callee* supports Progressive Call Results, but not Call Canceling, then the *Dealer* disregards the
+    # *Callees* Progressive Call Results feature"; for progressive invocations likewise (specification, both sections).
     if not bits & CALLEE_CANCELING:
         bits &= ~(CALLEE_PROGRESSIVE_RESULTS | CALLEE_PROGRESSIVE_INVOCATIONS)
     return bits

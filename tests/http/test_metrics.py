@@ -71,7 +71,7 @@ async def test_they_count_what_happens() -> None:
             )
         }  # fmt: skip
         assert counts == {
-            "sessions": 1,  # one, and those behind publisher and caller
+            "sessions": 1,  # those behind publisher and caller do not count
             "sessions_opened_total": 1,
             "publications_total": 1,
             "events_total": 1,

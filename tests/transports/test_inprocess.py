@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from heliograph.routing.options import RealmOptions
+from heliograph.routing.options import RealmOptions, RoleOptions
 from heliograph.routing.router import Router
 from heliograph.transports.inprocess import InProcessSession
 from heliograph.wamp.errors import RequestError
@@ -142,3 +142,28 @@ async def test_answers_many_at_once_each_its_own(session: InProcessSession, othe
         assert isinstance(invocation, Invocation)
         other.says(Yield(invocation.request, YieldOptions(), invocation.payload))
     assert [result.decoded()[0] for result in await asyncio.gather(*calling)] == [[n] for n in range(10)]
+
+
+async def test_a_call_given_up_while_it_waits_for_a_decision_is_never_made() -> None:
+    ids = iter(range(1001, 9999))
+    asked = RoleOptions(name="asked", authorizer="com.example.authorize")
+    router = Router(
+        [RealmOptions(name="realm1", roles=[OPEN_ROLE, asked])],
+        deliverer=RecordingDeliverer(),
+        random_id=lambda: next(ids),
+        clock=ManualClock(),
+        agent="Test",
+    )
+    authorizer, callee = SessionPair(router).join(), SessionPair(router).join()
+    authorizer.register("com.example.authorize")
+    callee.register(PROCEDURE)
+    session = InProcessSession(router, realm="realm1", role="asked")
+
+    with pytest.raises(TimeoutError):
+        await session.call(PROCEDURE, EMPTY, {}, timeout_s=0.01)
+
+    (question,) = authorizer.hears()
+    assert isinstance(question, Invocation)
+    authorizer.says(Yield(question.request, YieldOptions(), PlainPayload([True])))
+    assert callee.hears() == []
+    assert router.counters.calls == 2, "the call, and the question"

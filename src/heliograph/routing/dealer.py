@@ -183,7 +183,9 @@ class Dealer:
         """Ask a callee of the message's procedure, or go on with a call that was begun."""
         if self._continues(session, message):
             return
-        self._counters.calls += 1
+        if not session.decisions:
+            # Else it was counted before it had to wait for a decision.
+            self._counters.calls += 1
         if not message.options.progress:
             self._begin(session, message)
             return

@@ -79,8 +79,9 @@ class Session:
     """
 
     __slots__ = (
-        "_goodbye_timer", "_is_held", "_last_request", "_modified", "_options", "_router", "authorizer", "decisions",
-        "details_changes", "features", "id", "may_disclose", "peer", "principal", "realm", "state", "trustlevel",
+        "_goodbye_timer", "_is_held", "_last_request", "_modified", "_options", "_router", "_undecided", "authorizer",
+        "decisions", "details_changes", "features", "id", "may_disclose", "peer", "principal", "realm", "state",
+        "trustlevel",
     )  # fmt: skip
 
     # Set when the session is established; no handler of that state can run before.
@@ -95,6 +96,7 @@ class Session:
         self._last_request = 0
         self._modified: dict[str, Any] = _NOTHING
         self._is_held = False
+        self._undecided: set[int] | None = None
         self.decisions: Mapping[Question, Decision] = _NOTHING
         """What was decided while the message at hand waited."""
         self.details_changes = 0
@@ -208,14 +210,26 @@ class Session:
         self._is_held = True
         self.peer.hold()
         session_id, decisions = self.id, self.decisions
+        request: int = message.request  # type: ignore[attr-defined]  # only requests need decisions
+        undecided = self._undecided = self._undecided or set()
+        undecided.add(request)
 
         def repeat(decision: Decision) -> None:
             # The session may have ended in the meantime, and another one begun.
-            if self.state is State.ESTABLISHED and self.id == session_id:
-                self._release()
+            if self.state is not State.ESTABLISHED or self.id != session_id:
+                return
+            self._release()
+            if request in undecided:
+                undecided.remove(request)
                 self._repeat(message, {**decisions, pending.question: decision})
 
         pending.ask(repeat)
+
+    def abandon(self, request: int) -> None:
+        """Forget a call nobody waits for any more, whether a decision or its callee's answer is still to come."""
+        if self._undecided is not None:
+            self._undecided.discard(request)
+        self.realm.dealer.abandon(self, request)
 
     def _repeat(self, message: Message, decisions: Mapping[Question, Decision]) -> None:
         """Handle `message` again, with all that was decided about it: it may take more than one decision."""

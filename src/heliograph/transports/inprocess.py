@@ -91,7 +91,7 @@ class InProcessSession:
                 answer = await self._ask(request, Call(request, checked, procedure, payload))
         finally:
             # After a timeout, or when the client has gone; an answered call is off the books already.
-            self._session.realm.dealer.abandon(self._session, request)
+            self._session.abandon(request)
         if not isinstance(answer, Result):
             raise TypeError(f"CALL was answered with {answer}")
         return answer.payload

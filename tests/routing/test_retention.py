@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.routing import retention
+from heliograph.routing import broker, retention
 from heliograph.routing.options import AllowedActions, PermissionRule, RoleOptions
 from heliograph.wamp.messages import Event, EventDetails, Subscribed
 from heliograph.wamp.payload import BarePayload, EncodedPayload, PlainPayload
@@ -182,6 +182,15 @@ class TestBounds:
             "a", "c", "d",
         ]  # fmt: skip
 
+    def test_of_what_a_pattern_brings_leave_out_what_was_renewed_longest_ago(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(broker, "RETAINED_TOPICS_SENT", 2)
+        publisher = bench.join()
+        for topic in ("com.a", "com.b", "com.c", "com.a", "org"):
+            retain(publisher, 1, topic)
+        assert retained(bench.join(), "com.", match="prefix") == [("com.c", 1), ("com.a", 1)]
+
     def test_of_restricted_events_never_cost_the_one_for_everybody(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -210,8 +219,8 @@ class TestBounds:
             for number, payload in enumerate(payloads):
                 event = retention.RetainedEvent(1, {}, payload, retention.size_of(payload), None, None)
                 kept.keep(f"t{number}.{round_}", event)
-                assert len(list(kept.topics())) == (1 if (round_, number) == (0, 0) else 2)
-                assert list(kept.topics())[-1] == f"t{number}.{round_}"
+                assert len(list(kept.topics_newest_first())) == (1 if (round_, number) == (0, 0) else 2)
+                assert list(kept.topics_newest_first())[-1] == f"t{number}.{round_}"
 
     def test_of_bytes_spare_the_newest_topic_however_large(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch

@@ -26,6 +26,7 @@ import msgspec
 from msgspec import Struct
 
 from heliograph.routing.options import PermissionRule, RoleOptions
+from heliograph.routing.patterns import pattern_matcher
 from heliograph.wamp.errors import NOT_AUTHORIZED, PayloadError, RequestError
 from heliograph.wamp.payload import Payload
 from heliograph.wamp.uris import is_reserved
@@ -161,7 +162,7 @@ class RuleTable:
             found = None
         if found is None or found.match != "exact":
             gapped = next((rule for stem, rule in self._gapped if uri.startswith(stem)), None)
-            if gapped is not None and _matches(gapped.uri, uri):
+            if gapped is not None and pattern_matcher(gapped.uri, "wildcard")(uri):
                 found = gapped
         return found
 
@@ -306,10 +307,3 @@ def _longest_first(rules: Iterable[PermissionRule]) -> list[tuple[str, Permissio
     # Of several rules with one text the last one counts, as on Crossbar.io.
     by_stem = {_stem(rule): rule for rule in rules}
     return sorted(by_stem.items(), key=lambda item: len(item[0]), reverse=True)
-
-
-def _matches(pattern: str, uri: str) -> bool:
-    wanted, given = pattern.split("."), uri.split(".")
-    return len(wanted) == len(given) and all(
-        not component or component == actual for component, actual in zip(wanted, given, strict=True)
-    )

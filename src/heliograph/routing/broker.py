@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -12,7 +13,7 @@ from heliograph.routing.counters import Counters
 from heliograph.routing.history import History, HistoryEntry, moment, timestamp
 from heliograph.routing.options import EventHistoryOptions
 from heliograph.routing.passthru import passthru_of
-from heliograph.routing.patterns import PatternIndex
+from heliograph.routing.patterns import PatternIndex, pattern_matcher
 from heliograph.routing.peer import Clock, Deliverer, Delivery, Peer
 from heliograph.routing.receivers import ReceiverFilter, receiver_filter
 from heliograph.routing.retention import RetainedEvent, Retention, size_of
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 
 _NO_DETAILS: dict[str, Any] = {}
 _PLAIN = EventDetails()
+
+
+RETAINED_TOPICS_SENT = 1000
+"""Topics whose retained events one SUBSCRIBE to a pattern brings: asking costs little, sending them all would not."""
 
 
 class Subscription:
@@ -307,7 +312,11 @@ class Broker:
                 self.announce("wamp.subscription.on_delete", session.id, subscription.id)
 
     def _send_retained(self, session: Session, subscription: Subscription) -> None:
-        """Send the newest retained event of each topic the subscription matches, as far as this session may hear it."""
+        """Send the newest retained event of the topics the subscription matches, as far as this session may hear it.
+
+        "This event retention SHOULD be provided on a best-effort basis" (specification, "Event Retention"): of very
+        many topics, a pattern brings those renewed last.
+        """
         for topic in self._retained_topics(subscription):
             kept = self._retention.newest(topic, session)
             if kept is None or (subscription.match != "exact" and not _may_hear(session, topic)):
@@ -324,9 +333,10 @@ class Broker:
     def _retained_topics(self, subscription: Subscription) -> list[str]:
         if subscription.match == "exact":
             return [subscription.topic]
-        single: PatternIndex[bool] = PatternIndex()
-        single.add(subscription.topic, subscription.match, entry=True)
-        return [topic for topic in self._retention.topics() if single.matching(topic)]
+        matches = pattern_matcher(subscription.topic, subscription.match)
+        newest = list(islice(filter(matches, self._retention.topics_newest_first()), RETAINED_TOPICS_SENT))
+        # What was retained last is sent last, as it would have come.
+        return newest[::-1]
 
 
 class _Publication(Struct, eq=False):

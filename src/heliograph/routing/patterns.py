@@ -8,7 +8,7 @@ Subscriptions" and "Pattern-based Registrations").
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from heliograph.wamp.uris import Match
@@ -152,3 +152,20 @@ class PatternIndex(Generic[Entry]):
             if node.children or node.entry is not None:
                 return
             del parent.children[component]
+
+
+def pattern_matcher(pattern: str, match: Match) -> Callable[[str], bool]:
+    """Return the function that tells whether a URI matches one pattern."""
+    if match == "exact":
+        return pattern.__eq__
+    if match == "prefix":
+        return lambda uri: uri.startswith(pattern)
+    wanted = pattern.split(".")
+
+    def matches(uri: str) -> bool:
+        given = uri.split(".")
+        return len(given) == len(wanted) and all(
+            not component or component == actual for component, actual in zip(wanted, given, strict=True)
+        )
+
+    return matches

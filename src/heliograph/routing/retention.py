@@ -70,9 +70,9 @@ class Retention:
         """Return the newest event of `topic` that `session` would have received."""
         return next((event for event in reversed(self._topics.get(topic, ())) if event.is_for(session)), None)
 
-    def topics(self) -> Iterator[str]:
-        """Return the topics that have retained events."""
-        return iter(self._topics)
+    def topics_newest_first(self) -> Iterator[str]:
+        """Return the topics that have retained events, the one renewed last first."""
+        return reversed(self._topics)
 
 
 def _beside_restricted(kept: list[RetainedEvent]) -> list[RetainedEvent]:

@@ -11,8 +11,6 @@ Any other exception is a defect of ours.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-AUTHENTICATION_DENIED = "wamp.error.authentication_denied"
-AUTHORIZATION_FAILED = "wamp.error.authorization_failed"
 CANCELED = "wamp.error.canceled"
 DISCLOSE_ME_DISALLOWED = "wamp.error.option_disallowed.disclose_me"
 FEATURE_NOT_SUPPORTED = "wamp.error.feature_not_supported"
@@ -27,7 +25,6 @@ NO_SUCH_ROLE = "wamp.error.no_such_role"
 NO_SUCH_SESSION = "wamp.error.no_such_session"
 NO_SUCH_SUBSCRIPTION = "wamp.error.no_such_subscription"
 NOT_AUTHORIZED = "wamp.error.not_authorized"
-OPTION_NOT_ALLOWED = "wamp.error.option_not_allowed"
 PAYLOAD_SIZE_EXCEEDED = "wamp.error.payload_size_exceeded"
 PROCEDURE_ALREADY_EXISTS = "wamp.error.procedure_already_exists"
 PROTOCOL_VIOLATION = "wamp.error.protocol_violation"
@@ -43,7 +40,6 @@ TOO_MANY_CALLS = "heliograph.error.too_many_calls"
 CLOSE_GOODBYE_AND_OUT = "wamp.close.goodbye_and_out"
 CLOSE_KILLED = "wamp.close.killed"
 CLOSE_NORMAL = "wamp.close.normal"
-CLOSE_REALM = "wamp.close.close_realm"
 CLOSE_SYSTEM_SHUTDOWN = "wamp.close.system_shutdown"
 
 

@@ -17,7 +17,7 @@ from heliograph.http.exchange import (
     Send,
     answer,
     answer_json,
-    headers_of,
+    headers_by_name,
     read_body,
 )
 from heliograph.http.options import PublisherLimits
@@ -66,7 +66,7 @@ class BridgePath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers = headers_of(scope)
+        headers = headers_by_name(scope["headers"])
         common = {"Cache-Control": "no-store"}
         try:
             common |= self._check_origin(scope, headers)
@@ -74,7 +74,7 @@ class BridgePath:
                 await answer(send, 204, b"", "text/plain", {**common, **_preflight(headers)})
                 return
             self._check_request(scope, headers)
-            body = await read_body(scope, receive, limit_bytes=self._limits.body_limit_bytes)
+            body = await read_body(headers, receive, limit_bytes=self._limits.body_limit_bytes)
             result = await self._perform(body, receive)
         except HttpError as error:
             value = {"error": error.text, "args": [], "kwargs": {}}

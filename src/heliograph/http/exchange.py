@@ -1,7 +1,7 @@
 """Reading an HTTP request and answering it, for services that need no framework."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,16 +36,16 @@ class ClientGone(Exception):  # noqa: N818 - nobody is left to be told of an err
     """The client has closed the connection before its request was complete, or answered."""
 
 
-def headers_of(scope: Scope) -> dict[str, str]:
-    """Return the headers by lower-case name; one that came several times is joined by commas."""
+def headers_by_name(raw_headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers, whose names are in lower case, by name; one that came several times is joined by commas."""
     headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+    for raw_name, raw_value in raw_headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip()
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
 
 
-async def read_body(scope: Scope, receive: Receive, *, limit_bytes: int) -> bytes:
+async def read_body(headers: Mapping[str, str], receive: Receive, *, limit_bytes: int) -> bytes:
     """Return the whole body.
 
     Raises:
@@ -55,7 +55,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit_bytes: int) -> byte
     # The connection stays open: closed upon unread bytes, it would be reset, and the answer lost with it. Whatever
     # comes of the body is skipped.
     too_large = HttpError(413, f"the body may have at most {limit_bytes} bytes")
-    length = headers_of(scope).get("content-length", "")
+    length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit_bytes:
         raise too_large
     pieces: list[bytes] = []

@@ -9,14 +9,13 @@ import asyncio
 import http
 from collections.abc import Mapping
 from email.utils import formatdate
-from typing import Any
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from heliograph.http.exchange import AsgiApplication
+from heliograph.http.exchange import AsgiApplication, headers_by_name
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.options import HttpGuardOptions
 from heliograph.transports.websocket_service import Handshake, HandshakeRefused, WebSocketService
@@ -232,7 +231,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._owes_answers():
             self._refuse(400, "a WebSocket is not opened behind a request that is not answered yet")
             return
-        handshake = Handshake(self.scope["method"], _joined(self.headers))
+        handshake = Handshake(self.scope["method"], headers_by_name(self.headers))
         try:
             service.accept(handshake, self.transport, early)
         except HandshakeRefused as refusal:
@@ -315,11 +314,3 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         self.transport.write(b"\r\n".join(lines))
         self.transport.close()
-
-
-def _joined(headers: Any) -> dict[str, str]:
-    joined: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip()
-        joined[name] = f"{joined[name]},{value}" if name in joined else value
-    return joined

@@ -9,9 +9,7 @@ from heliograph.routing.realm import Realm
 from heliograph.routing.registration import Registration
 from heliograph.routing.session import Session
 from heliograph.wamp.errors import NO_SUCH_REGISTRATION, RequestError
-from heliograph.wamp.uris import Match
-
-_KINDS: tuple[Match, ...] = ("exact", "prefix", "wildcard")
+from heliograph.wamp.uris import MATCHES
 
 
 class RegistrationProcedures:
@@ -37,7 +35,7 @@ class RegistrationProcedures:
         }
 
     def list_(self, session: Session) -> list[Any]:
-        return [{kind: [found.id for found in self._realm.dealer.index.entries(kind)] for kind in _KINDS}]
+        return [{kind: [found.id for found in self._realm.dealer.index.entries(kind)] for kind in MATCHES}]
 
     def lookup(self, session: Session, procedure: str, options: LookupOptions = LookupOptions()) -> list[Any]:  # noqa: B008 - frozen
         found = self._realm.dealer.index.get(procedure, options.match)

@@ -11,9 +11,7 @@ from heliograph.routing.realm import Realm
 from heliograph.routing.session import Session
 from heliograph.wamp.errors import NO_SUCH_SUBSCRIPTION, RequestError
 from heliograph.wamp.messages import Details
-from heliograph.wamp.uris import Match, is_reserved
-
-_KINDS: tuple[Match, ...] = ("exact", "prefix", "wildcard")
+from heliograph.wamp.uris import MATCHES, Match, is_reserved
 
 
 class LookupOptions(Details, frozen=True):
@@ -49,7 +47,7 @@ class SubscriptionProcedures:
         return [
             {
                 kind: [found.id for found in self._realm.broker.index.entries(kind) if _is_shown(found)]
-                for kind in _KINDS
+                for kind in MATCHES
             }
         ]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-Match = Literal["exact", "prefix", "wildcard"]
+from heliograph.wamp.uris import Match
 
 # A realm's name travels as a loose WAMP URI: no white space, no "#".
 RealmName = Annotated[str, Meta(pattern=r"^[^\s#]+\Z", description="text without white space and #")]

@@ -6,11 +6,14 @@ empty) and wildcard (any may be empty).
 """
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 from heliograph.wamp.errors import INVALID_URI, RequestError
 
 Match = Literal["exact", "prefix", "wildcard"]
+
+MATCHES: tuple[Match, ...] = get_args(Match)
+"""All ways to match, in the order in which they are listed."""
 
 MAX_URI_BYTES = 1024
 """Longer URIs are refused: they are keys of tables that outlive the message."""

@@ -16,10 +16,10 @@ from heliograph.wire.serializers.shapes import (
     bears_payload,
     head,
     with_payload,
+    with_raw_payload,
 )
 from heliograph.wire.serializers.undefined import without_undefined
 
-_ARRAY = 0x80
 _EMPTY_ARRAY = b"\x80"
 _UNDEFINED_BYTE = b"\xf7"
 _MAX_DEPTH = 400
@@ -91,11 +91,7 @@ class CborSerializer:
         if not bears_payload(message):
             return encoded
         args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload
-        if not args and not kwargs:
-            return encoded
-        args = args or _EMPTY_ARRAY
-        opener = bytes((_ARRAY | (len(elements) + (2 if kwargs else 1)),))
-        return b"%b%b%b%b" % (opener, encoded[1:], args, kwargs)
+        return with_raw_payload(encoded, args, kwargs, empty_array=_EMPTY_ARRAY)
 
     def decode(self, data: bytes) -> Message:
         """Return the message in `data`."""

@@ -8,10 +8,15 @@ import msgspec
 
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
-from heliograph.wire.serializers.shapes import WIRE_TYPE, RawPayloadReader, bears_payload, head
+from heliograph.wire.serializers.shapes import (
+    WIRE_TYPE,
+    RawPayloadReader,
+    bears_payload,
+    head,
+    with_raw_payload,
+)
 from heliograph.wire.serializers.undefined import without_undefined
 
-_FIXARRAY = 0x90
 _EMPTY_ARRAY = b"\x90"
 
 
@@ -71,11 +76,7 @@ class MsgpackSerializer:
         if not bears_payload(message):
             return encoded
         args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload
-        if not args and not kwargs:
-            return encoded
-        args = args or _EMPTY_ARRAY
-        opener = bytes((_FIXARRAY | (len(elements) + (2 if kwargs else 1)),))
-        return b"%b%b%b%b" % (opener, encoded[1:], args, kwargs)
+        return with_raw_payload(encoded, args, kwargs, empty_array=_EMPTY_ARRAY)
 
     def decode(self, data: bytes) -> Message:
         """Return the message in `data`."""

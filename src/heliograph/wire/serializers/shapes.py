@@ -143,3 +143,18 @@ def head(message: Message) -> list[Any]:
 def bears_payload(message: Message) -> bool:
     """Return whether messages of this type can carry arguments."""
     return type(message) in _SHAPES
+
+
+def with_raw_payload(encoded_head: bytes, args: bytes, kwargs: bytes, *, empty_array: bytes) -> bytes:
+    """Return a message of a binary format: its encoded head with the payload's bytes behind it.
+
+    Args:
+        encoded_head: a short array, whose first byte holds its length in the lower bits.
+        args: the encoded Arguments, empty when absent.
+        kwargs: the encoded ArgumentsKw, empty when absent.
+        empty_array: stands for Arguments where only ArgumentsKw are there.
+    """
+    if not args and not kwargs:
+        return encoded_head
+    opener = bytes((encoded_head[0] + (2 if kwargs else 1),))
+    return b"%b%b%b%b" % (opener, encoded_head[1:], args or empty_array, kwargs)

@@ -1,7 +1,6 @@
 """The tutorial as a reader walks it: the commands of its README, the site, the client, a real browser."""
 
 import re
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.support.browser import chromium
 from tests.support.programs import router, running
 
 README = Path(__file__).resolve().parents[2] / "examples" / "django-tutorial" / "README.md"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SET_UP = ("python manage.py migrate", "python manage.py createsuperuser", "python fetch_autobahn.py")
 CLIENT = "python client.py"
@@ -30,13 +29,8 @@ def _commands() -> list[str]:
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
-        pytest.skip("no Chromium on this machine; `make test` says how to install it")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=executable)
-        yield launched
-        launched.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.interop.foreign import BrowserClient, Client, ProcessClient
+from tests.support.browser import chromium
 from tests.support.nodes import (
     ALLOW_ALL,
     USUAL_PATHS,
@@ -39,7 +39,6 @@ REALM = {
         }
     ],
 }
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = "autobahn-browser"
 
 
@@ -113,12 +112,7 @@ def clients(router: RouterProcess, tmp_path_factory: pytest.TempPathFactory) -> 
             client = start(kind, f"ws://{host}:{port}/ws", directory)
             stack.callback(client.stop)
             started.append(client)
-        chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
-        if chromium is None:
-            missing("Chromium is not installed")
-        playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
+        page = stack.enter_context(chromium()).new_page()
         page.goto(f"http://{host}:{port}/static/autobahn_browser.html")
         in_page = BrowserClient(BROWSER, page, realm=REALM_NAME, topic=TOPIC, prefix="com.example.browser")
         stack.callback(in_page.stop)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from heliograph.auth import anonymous
+from heliograph.auth.facts import NOTHING_KNOWN, ConnectionFacts
 from heliograph.auth.principal import Principal
 from heliograph.routing.authorizer import Authorizer, Decision, DecisionPending, Question
 from heliograph.routing.options import SessionOptions
@@ -76,12 +77,13 @@ class Session:
         router: knows the realms.
         peer: the other end.
         options: what counts for all sessions of the peer's transport.
+        facts: what the transport knows about the other end.
     """
 
     __slots__ = (
         "_goodbye_timer", "_is_held", "_last_request", "_modified", "_options", "_router", "_undecided", "authorizer",
-        "decisions", "details_changes", "features", "id", "may_disclose", "peer", "principal", "realm", "state",
-        "trustlevel",
+        "decisions", "details_changes", "facts", "features", "id", "may_disclose", "peer", "principal", "realm",
+        "state", "trustlevel",
     )  # fmt: skip
 
     # Set when the session is established; no handler of that state can run before.
@@ -89,8 +91,15 @@ class Session:
     principal: Principal
     authorizer: Authorizer
 
-    def __init__(self, router: Router, peer: Peer, options: SessionOptions = SessionOptions()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        router: Router,
+        peer: Peer,
+        options: SessionOptions = SessionOptions(),  # noqa: B008 - frozen
+        facts: ConnectionFacts = NOTHING_KNOWN,
+    ) -> None:
         self._router = router
+        self.facts = facts
         self._options = options
         self._goodbye_timer: Timer | None = None
         self._last_request = 0

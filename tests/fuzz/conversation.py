@@ -132,15 +132,12 @@ class Conversation:
             "sessions": realm.sessions,
             "testaments": realm.testaments,
             "subscriptions of sessions": realm.broker._of_session,
-            "registrations": realm.dealer.registrations,
-            "procedures": range(len(realm.dealer.index)),
+            "registrations": realm.dealer.procedures.registrations,
+            "registrations of sessions": realm.dealer.procedures.of_session,
+            "procedures": range(len(realm.dealer.procedures.index)),
             "timers": self.bench.clock.pending,
             # The router's own caller may stay known, without any call.
-            "calls": [
-                calls
-                for calls in realm.dealer._of_session.values()
-                if calls.made or calls.taken or calls.registrations
-            ],
+            "calls": [calls for calls in realm.dealer._of_session.values() if calls.made or calls.taken],
         }
         assert not any(left.values()), left
 

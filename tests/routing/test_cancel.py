@@ -251,7 +251,7 @@ class TestCalleeLeaving:
         self, bench: Bench, callee: SessionPair, caller: SessionPair
     ) -> None:
         begin(caller, callee)
-        registration = next(iter(bench.realm.dealer.registrations.values()))
-        bench.realm.dealer.revoke(registration, callee.session, None)
+        registration = next(iter(bench.realm.dealer.procedures.registrations.values()))
+        bench.realm.dealer.procedures.revoke(registration, callee.session, None)
         callee.session.lost()
         assert errors(caller.hears()) == [(7, "wamp.error.canceled")]

@@ -208,7 +208,9 @@ class TestQueue:
         elif how == "unregisters":
             assert callee.says(Unregister(9, 1))[1:] == [Unregistered(9)]
         else:
-            bench.realm.dealer.revoke(bench.realm.dealer.registrations[1], callee.session, None)
+            bench.realm.dealer.procedures.revoke(
+                bench.realm.dealer.procedures.registrations[1], callee.session, None
+            )
         heard = errors(caller.hears())
         assert heard[:2] == [
             (2, "wamp.error.no_available_callee"),

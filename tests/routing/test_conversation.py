@@ -269,7 +269,7 @@ class Conversation(RuleBasedStateMachine):
         joins: bool,
     ) -> None:
         client = self.client(who)
-        existing = self.bench.realm.dealer.index.get(*pattern)
+        existing = self.bench.realm.dealer.procedures.index.get(*pattern)
         if joins and existing is not None:
             invoke = existing.invoke
         request = client.next_request()
@@ -316,7 +316,9 @@ class Conversation(RuleBasedStateMachine):
         before = len(client.pair.peer.sent)
         dealer: Dealer = self.bench.realm.dealer
         if revoked:
-            dealer.revoke(dealer.registrations[registration], client.pair.session, "com.example.reason")
+            dealer.procedures.revoke(
+                dealer.procedures.registrations[registration], client.pair.session, "com.example.reason"
+            )
         else:
             client.receive(Unregister(client.next_request(), registration))
         answers = [m for m in client.pair.peer.sent[before:] if isinstance(m, Unregistered)]
@@ -346,7 +348,7 @@ class Conversation(RuleBasedStateMachine):
         client.calls[request] = Calling(procedure, is_open=progress, receive_progress=receive_progress)
         is_known = any(
             matches(found.procedure, found.match, procedure)
-            for found in self.bench.realm.dealer.registrations.values()
+            for found in self.bench.realm.dealer.procedures.registrations.values()
         )
         client.receive(
             call(
@@ -576,9 +578,17 @@ class Conversation(RuleBasedStateMachine):
     def registrations_are_those_their_callees_know_of(self) -> None:
         dealer: Dealer = self.bench.realm.dealer
         known = {id_ for client in self.present() for id_ in client.registrations}
-        assert set(dealer.registrations) == known
-        assert len(dealer.index) == len(known)
-        for registration in dealer.registrations.values():
+        assert set(dealer.procedures.registrations) == known
+        assert len(dealer.procedures.index) == len(known)
+        assert {
+            session: {registration.id for registration in registrations}
+            for session, registrations in dealer.procedures.of_session.items()
+        } == {
+            client.pair.session: set(client.registrations)
+            for client in self.present()
+            if client.registrations
+        }
+        for registration in dealer.procedures.registrations.values():
             sessions = {callee.session for callee in registration.callees}
             assert len(sessions) == len(registration.callees)
             assert sessions == {

@@ -261,8 +261,8 @@ class TestRegister:
         assert pair.says(register(1, procedure, match=match)) == [
             refusal(64, 1, "wamp.error.invalid_uri", text)
         ]
-        assert not bench.realm.dealer.registrations
-        assert len(bench.realm.dealer.index) == 0
+        assert not bench.realm.dealer.procedures.registrations
+        assert len(bench.realm.dealer.procedures.index) == 0
 
     def test_that_is_not_allowed_is_refused(self) -> None:
         role = RoleOptions(

@@ -276,7 +276,7 @@ class TestKill:
         asker.session.receive(call(1, "wamp.session.kill", PlainPayload([session_id])))
         assert told(asker) == [[1], [session_id, authid, "anonymous"]]
         assert bench.realm.broker._of_session.keys() == {asker.session}
-        assert bench.realm.dealer.registrations == {}
+        assert bench.realm.dealer.procedures.registrations == {}
 
     def test_does_not_wait_for_ever_for_an_answer(self, bench: Bench, asker: SessionPair) -> None:
         pair = bench.join()

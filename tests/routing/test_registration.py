@@ -316,8 +316,8 @@ class TestTakingOver:
 
 class TestRevocation:
     def revoke(self, bench: Bench, callee: SessionPair, reason: str | None = None) -> list[Message]:
-        registration = next(iter(bench.realm.dealer.registrations.values()))
-        bench.realm.dealer.revoke(registration, callee.session, reason)
+        registration = next(iter(bench.realm.dealer.procedures.registrations.values()))
+        bench.realm.dealer.procedures.revoke(registration, callee.session, reason)
         return callee.hears()
 
     @pytest.mark.parametrize("reason", [None, "moving endpoint to other callee"])

@@ -180,8 +180,8 @@ def test_who_has_unregistered_may_still_pass_the_call_on(
     first, second = join(bench, 2, policy)
     caller.says(call(7, PROCEDURE))
     asked, other = (first, second) if first.peer.sent[-1] == invocation(1, 1) else (second, first)
-    registration = next(iter(bench.realm.dealer.registrations.values()))
-    bench.realm.dealer.revoke(registration, asked.session, None)
+    registration = next(iter(bench.realm.dealer.procedures.registrations.values()))
+    bench.realm.dealer.procedures.revoke(registration, asked.session, None)
     other.hears()
     asked.says(unavailable(1))
     assert other.hears() == [invocation(1, 1)]

@@ -181,7 +181,7 @@ def test_callees_of_one_procedure_are_found_without_looking_at_all_of_them(bench
                 yield item
 
     join(bench, 200, "roundrobin")
-    (registration,) = bench.realm.dealer.registrations.values()
+    (registration,) = bench.realm.dealer.procedures.registrations.values()
     registration.callees = Counting(registration.callees)
     for _ in range(10):
         registration.pick()

@@ -131,7 +131,7 @@ class Turnstile:
         realm = self.router.realms["realm1"]
         assert len(realm.sessions) == 1
         assert len(realm.broker.index) == 2
-        assert len(realm.dealer.index) == 1
+        assert len(realm.dealer.procedures.index) == 1
         assert not realm.testaments
         assert not self.clock.pending
         counters = self.router.counters

@@ -273,8 +273,9 @@ class Bench:
             "subscriptions": broker.subscriptions,
             "topics": range(len(broker.index)),
             "subscriptions of sessions": broker._of_session,
-            "registrations": dealer.registrations,
-            "procedures": range(len(dealer.index)),
+            "registrations": dealer.procedures.registrations,
+            "registrations of sessions": dealer.procedures.of_session,
+            "procedures": range(len(dealer.procedures.index)),
             "timers": self.clock.pending,
             "calls of sessions": dealer._of_session,
         }

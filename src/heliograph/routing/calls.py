@@ -106,10 +106,9 @@ class PendingCall:
 class SessionCalls:
     """What the dealer knows of one session."""
 
-    __slots__ = ("_ended", "invocation_ids", "made", "registrations", "taken")
+    __slots__ = ("_ended", "invocation_ids", "made", "taken")
 
     def __init__(self) -> None:
-        self.registrations: dict[Registration, Callee] = {}
         self.made: dict[int, PendingCall] = {}
         """Calls this session waits for, by its request id."""
         self.taken: dict[int, PendingCall] = {}

@@ -1,18 +1,18 @@
-"""The dealer: procedures, who implements them, and the calls on their way."""
+"""The dealer: calls, from their caller to a callee and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from heliograph.routing.authorizer import authorize
 from heliograph.routing.calls import KEPT_PIECES_LIMIT, PendingCall, SessionCalls
 from heliograph.routing.counters import Counters
-from heliograph.routing.history import timestamp
 from heliograph.routing.options import CallQueueOptions
 from heliograph.routing.passthru import passthru_of, passthru_of_error
 from heliograph.routing.patterns import PatternIndex
 from heliograph.routing.peer import Clock
+from heliograph.routing.procedures import Announce, Procedures
 from heliograph.routing.registration import Callee, Registration
 from heliograph.wamp import codes
 from heliograph.wamp.errors import (
@@ -20,12 +20,9 @@ from heliograph.wamp.errors import (
     DISCLOSE_ME_DISALLOWED,
     FEATURE_NOT_SUPPORTED,
     INVALID_ARGUMENT,
-    INVALID_URI,
     MAX_CONCURRENCY_REACHED,
     NO_AVAILABLE_CALLEE,
     NO_SUCH_PROCEDURE,
-    NO_SUCH_REGISTRATION,
-    PROCEDURE_ALREADY_EXISTS,
     TIMEOUT,
     TOO_MANY_CALLS,
     UNAVAILABLE,
@@ -38,11 +35,10 @@ from heliograph.wamp.features import (
     CALLEE_PASSTHRU,
     CALLEE_PROGRESSIVE_INVOCATIONS,
     CALLEE_REROUTE,
-    CALLEE_REVOCATION,
     CALLER_PASSTHRU,
     CALLER_PROGRESSIVE_INVOCATIONS,
 )
-from heliograph.wamp.ids import MAX_ID, SequentialIds
+from heliograph.wamp.ids import MAX_ID
 from heliograph.wamp.messages import (
     Call,
     Cancel,
@@ -51,13 +47,8 @@ from heliograph.wamp.messages import (
     InterruptOptions,
     Invocation,
     Register,
-    Registered,
-    RegisterOptions,
     Result,
     ResultDetails,
-    Unregister,
-    Unregistered,
-    UnregisteredDetails,
     Yield,
 )
 from heliograph.wamp.payload import Payload, PlainPayload
@@ -68,9 +59,6 @@ if TYPE_CHECKING:
 
 PENDING_CALLS_LIMIT = 16_384
 """Calls one session may wait for at a time: a callee that never answers must not fill the router."""
-
-Announce = Callable[..., None]
-"""Publishes a meta event: topic, then its arguments."""
 
 
 class MetaProcedures(Protocol):
@@ -105,72 +93,19 @@ class Dealer:
         self._check_uri = uri_check
         self._clock = clock
         self._counters = counters
-        self._announce = announce
         self._timeout_unit_s = timeout_unit_s
         self._queues: PatternIndex[int] = PatternIndex()
         for queue in queues:
             self._queues.add(queue.uri, queue.match, queue.limit)
-        self._ids = SequentialIds()
-        self.registrations: dict[int, Registration] = {}
-        self.index: PatternIndex[Registration] = PatternIndex()
+        self.procedures = Procedures(
+            uri_check=uri_check, clock=clock, announce=announce, callee_gone=self._callee_gone
+        )
         self._of_session: dict[Session, SessionCalls] = {}
         self.meta: MetaProcedures
 
-    # Registering.
-
     def register(self, session: Session, message: Register) -> None:
-        """Let the session implement a procedure, alone or beside others."""
-        procedure, options = message.procedure, message.options
-        self._check_uri(procedure, options.match)
-        if is_reserved(procedure):
-            raise RequestError(INVALID_URI, f"{procedure!r} is reserved for the router")
-        authorize(session, procedure, "register", options.match)
-        registration = self._registration_to_share(session, procedure, options)
-
-        is_new = registration is None
-        if registration is None:
-            registration = Registration(
-                self._ids.next(), procedure, options.match, options.invoke, self._clock.now_s()
-            )
-            self.registrations[registration.id] = registration
-            self.index.add(procedure, options.match, registration)
-        callee = Callee(session, options)
-        registration.callees.append(callee)
-        self._calls(session).registrations[registration] = callee
-        session.peer.send(Registered(message.request, registration.id))
-        if is_new:
-            self._announce("wamp.registration.on_create", session.id, registration_details(registration))
-        self._announce("wamp.registration.on_register", session.id, registration.id)
-        self._serve_waiting(registration)
-
-    def unregister(self, session: Session, message: Unregister) -> None:
-        """Take one registration of the session away; calls on their way are still answered."""
-        registration = self.registrations.get(message.registration)
-        callee = self._callee(registration, session) if registration is not None else None
-        if registration is None or callee is None:
-            raise RequestError(
-                NO_SUCH_REGISTRATION, f"this session has no registration {message.registration}"
-            )
-        session.peer.send(Unregistered(message.request))
-        self._drop_callee(registration, callee)
-
-    def revoke(self, registration: Registration, session: Session, reason: str | None) -> None:
-        """Take a registration away from a callee that did not ask for it (specification, "Registration Revocation")."""
-        callee = self._callee(registration, session)
-        if callee is None:
-            raise RequestError(
-                NO_SUCH_REGISTRATION, f"session {session.id} is no callee of {registration.id}"
-            )
-        if session.features & CALLEE_REVOCATION:
-            session.peer.send(
-                Unregistered(0, UnregisteredDetails(registration=registration.id, reason=reason))
-            )
-        self._drop_callee(registration, callee)
-
-    def is_callee(self, session: Session, procedure: str) -> bool:
-        """Return whether `session` implements `procedure`."""
-        registration = self.index.best(procedure)
-        return registration is not None and self._callee(registration, session) is not None
+        """Let the session implement a procedure, and give it the calls that wait for one to be free."""
+        self._serve_waiting(self.procedures.register(session, message))
 
     def is_on_its_way(self, session: Session, request: int) -> bool:
         """Return whether a CALL of this request id can be a piece of a call that was begun before."""
@@ -268,13 +203,13 @@ class Dealer:
         """Forget a session that has ended; who waits for it is told at once, who works for it is told to stop."""
         calls = self._of_session.pop(session, None)
         if calls is None:
+            self.procedures.leave(session)
             return
         # First what waits for a callee, or one that is freed below would be given it.
         for pending in calls.made.values():
             if pending.callee is None:
                 self._finish(pending)
-        for registration, callee in list(calls.registrations.items()):
-            self._drop_callee(registration, callee)
+        self.procedures.leave(session)
         for pending in list(calls.taken.values()):
             self._finish(pending)
             if pending.caller is not session:
@@ -295,7 +230,7 @@ class Dealer:
         if is_reserved(procedure):
             self._call_meta(session, message, by_name=decision.by_name)
             return
-        registration = self.index.best(procedure)
+        registration = self.procedures.index.best(procedure)
         if registration is None:
             raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {procedure!r}")
         made = self._calls(session).made
@@ -379,7 +314,7 @@ class Dealer:
             )
         if pending.passthru and pending.passthru.get("ppt_scheme") and not session.features & CALLEE_PASSTHRU:
             raise RequestError(FEATURE_NOT_SUPPORTED, "the callee does not support payload passthru")
-        calls = self._of_session[session]
+        calls = self._calls(session)
         invocation = calls.invocation_ids.following
         details = pending.details_for(callee, progress=pending.is_open or len(pieces) > 1)
         session.peer.send(Invocation(invocation, pending.registration.id, details, pieces[0]))
@@ -587,45 +522,8 @@ class Dealer:
             calls = self._of_session[session] = SessionCalls()
         return calls
 
-    def _callee(self, registration: Registration, session: Session) -> Callee | None:
-        """Return the callee of `registration` that `session` is."""
-        calls = self._of_session.get(session)
-        return calls.registrations.get(registration) if calls is not None else None
-
-    def _registration_to_share(
-        self, session: Session, procedure: str, options: RegisterOptions
-    ) -> Registration | None:
-        """Return the registration `session` may join, None when it makes one; raises when it may do neither."""
-        registration = self.index.get(procedure, options.match)
-        if registration is None:
-            return None
-        if options.force_reregister:
-            for callee in list(registration.callees):
-                self.revoke(registration, callee.session, "another callee has taken the procedure over")
-            return None
-        if (
-            "single" in (registration.invoke, options.invoke)
-            or registration.invoke != options.invoke
-            or self._callee(registration, session) is not None
-        ):
-            raise RequestError(
-                PROCEDURE_ALREADY_EXISTS,
-                f"{procedure!r} ({options.match}) is registered already with invoke: {registration.invoke!r}",
-            )
-        return registration
-
-    def _drop_callee(self, registration: Registration, callee: Callee) -> None:
-        """Take a callee from a registration, which goes with its last one; what waits for it is seen to."""
-        session = callee.session
-        calls = self._of_session.get(session)
-        if calls is not None:
-            del calls.registrations[registration]
-        registration.remove(callee)
-        self._announce("wamp.registration.on_unregister", session.id, registration.id)
-        if not registration.callees:
-            del self.registrations[registration.id]
-            self.index.remove(registration.procedure, registration.match)
-            self._announce("wamp.registration.on_delete", session.id, registration.id)
+    def _callee_gone(self, registration: Registration) -> None:
+        """See to the calls that wait for a callee of `registration`: some may wait for nobody now."""
         if registration.waiting:
             self._let_down(registration)
             self._serve_waiting(registration)
@@ -636,17 +534,6 @@ class Dealer:
             if not registration.callees or (pending.tried and not registration.has_untried(pending.tried)):
                 self._finish(pending)
                 self._fail(pending, NO_AVAILABLE_CALLEE, "the last callee has gone")
-
-
-def registration_details(registration: Registration) -> dict[str, Any]:
-    """Return what the meta API tells of a registration."""
-    return {
-        "id": registration.id,
-        "created": timestamp(registration.created_s),
-        "uri": registration.procedure,
-        "match": registration.match,
-        "invoke": registration.invoke,
-    }
 
 
 _NO_RESULT_DETAILS = ResultDetails()

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from heliograph.routing.dealer import registration_details
 from heliograph.routing.meta_subscriptions import LookupOptions
+from heliograph.routing.procedures import registration_details
 from heliograph.routing.realm import Realm
 from heliograph.routing.registration import Registration
 from heliograph.routing.session import Session
@@ -35,14 +35,19 @@ class RegistrationProcedures:
         }
 
     def list_(self, session: Session) -> list[Any]:
-        return [{kind: [found.id for found in self._realm.dealer.index.entries(kind)] for kind in MATCHES}]
+        return [
+            {
+                kind: [found.id for found in self._realm.dealer.procedures.index.entries(kind)]
+                for kind in MATCHES
+            }
+        ]
 
     def lookup(self, session: Session, procedure: str, options: LookupOptions = LookupOptions()) -> list[Any]:  # noqa: B008 - frozen
-        found = self._realm.dealer.index.get(procedure, options.match)
+        found = self._realm.dealer.procedures.index.get(procedure, options.match)
         return [found.id if found is not None else None]
 
     def match(self, session: Session, procedure: str) -> list[Any]:
-        found = self._realm.dealer.index.best(procedure)
+        found = self._realm.dealer.procedures.index.best(procedure)
         return [found.id if found is not None else None]
 
     def get(self, session: Session, registration_id: int) -> list[Any]:
@@ -61,12 +66,12 @@ class RegistrationProcedures:
         callee = self._realm.sessions.get(callee_id)
         if callee is None:
             raise RequestError(NO_SUCH_REGISTRATION, f"there is no session {callee_id} in this realm")
-        self._realm.dealer.revoke(registration, callee, reason)
+        self._realm.dealer.procedures.revoke(registration, callee, reason)
         return []
 
 
 def _registration(realm: Realm, registration_id: int) -> Registration:
-    registration = realm.dealer.registrations.get(registration_id)
+    registration = realm.dealer.procedures.registrations.get(registration_id)
     if registration is None:
         raise RequestError(NO_SUCH_REGISTRATION, f"there is no registration {registration_id} in this realm")
     return registration

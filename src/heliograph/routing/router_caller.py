@@ -42,7 +42,7 @@ class RouterCaller:
 
     def is_callee(self, session: Session, procedure: str) -> bool:
         """Return whether `session` implements `procedure` itself, not by a pattern."""
-        return self._is_registered(procedure) and self._realm.dealer.is_callee(session, procedure)
+        return self._is_registered(procedure) and self._realm.dealer.procedures.is_callee(session, procedure)
 
     def call(self, procedure: str, args: Sequence[Any], *, timeout_s: float, then: Then) -> None:
         """Call `procedure` and hand its result to `then`, or None: it failed, or did not answer in time.
@@ -77,7 +77,7 @@ class RouterCaller:
         """As above."""
 
     def _is_registered(self, procedure: str) -> bool:
-        return self._realm.dealer.index.exact(procedure) is not None
+        return self._realm.dealer.procedures.index.exact(procedure) is not None
 
     def _finish(self, request: int, payload: Payload | None) -> None:
         waiting = self._waiting.pop(request, None)

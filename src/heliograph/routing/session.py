@@ -395,7 +395,7 @@ class Session:
         self.realm.dealer.register(self, message)
 
     def _unregister(self, message: Unregister) -> None:
-        self.realm.dealer.unregister(self, message)
+        self.realm.dealer.procedures.unregister(self, message)
 
     def _yield(self, message: Yield) -> None:
         self.realm.dealer.yield_(self, message)

@@ -12,8 +12,8 @@ from picows.picows import WSProtocol
 
 from heliograph.routing.broker import Broker
 from heliograph.transports import turn as turn_module
+from heliograph.transports.connection_service import SEND_BUFFER_BYTES
 from heliograph.transports.websocket import READ_BUFFER_BYTES, READ_BYTES, WebSocketConnection
-from heliograph.transports.websocket_service import SEND_BUFFER_BYTES
 from tests.support.nodes import RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import (
     CLOSE,

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from picows import WSFrame, WSListener, WSTransport
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
-from heliograph.routing.session import Session, State
-from heliograph.transports.turn import BYTES_A_UNIT
-from heliograph.wamp.errors import ProtocolViolation
+from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End
 from heliograph.wamp.messages import Message
 from heliograph.wire.serializers.serializer import Serializer
 from heliograph.wire.websocket import (
@@ -48,15 +45,19 @@ READ_BUFFER_BYTES = 2048
 
 READ_BYTES = 64 * 1024
 """Most that is read at once. It bounds the buffer, which doubles whenever a read fills it, and with the buffer what
-was read and not handled when reading pauses: no more than one largest message and twice this, and `HELD_BYTES`."""
-
-HELD_BYTES = 64 * 1024
-"""Bytes of messages that are read behind one that waits for a decision; then reading pauses. Until then the end of the
-connection is noticed, and pongs are heard, however long the decision takes."""
+was read and not handled when reading pauses: no more than one largest message and twice this, and the connection's
+`HELD_BYTES`."""
 
 LARGE_BYTES = 32 * 1024
 """After a frame of this size, or with as much behind one, the parser is replaced by a fresh one as soon as its buffer
 is empty: 20 idle connections that had once sent 4 MiB held 84 MiB."""
+
+_CLOSE_CODES = {
+    End.DONE: CLOSE_NORMAL,
+    End.GOING_AWAY: CLOSE_GOING_AWAY,
+    End.TOO_SLOW: CLOSE_POLICY_VIOLATION,
+    End.DEFECT: CLOSE_INTERNAL_ERROR,
+}
 
 _UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -76,7 +77,7 @@ class WebSocketFormat:
         return server_frame(self._opcode, self._encode(message))
 
 
-class WebSocketConnection(WSListener):
+class WebSocketConnection(Connection, WSListener):
     """One WebSocket connection, the peer of one session.
 
     Args:
@@ -86,25 +87,9 @@ class WebSocketConnection(WSListener):
         wire_format: that serializer in frames.
     """
 
-    __slots__ = (
-        "_backlog",
-        "_backlog_bytes",
-        "_close_timer",
-        "_closing",
-        "_decode",
-        "_hello_timer",
-        "_is_held",
-        "_is_in_rotation",
-        "_is_parser_large",
-        "_is_paused",
-        "_reader",
-        "_service",
-        "_session",
-        "_transport",
-        "heard",
-        "outbox",
-        "wire_format",
-    )
+    __slots__ = (*CONNECTION_SLOTS, "_is_parser_large", "_reader")
+
+    _service: WebSocketService
 
     def __init__(
         self,
@@ -113,27 +98,11 @@ class WebSocketConnection(WSListener):
         serializer: Serializer,
         wire_format: WebSocketFormat,
     ) -> None:
-        self._service = service
-        self._transport = transport
-        self._decode = serializer.decode
+        super().__init__(service, transport, serializer.decode, wire_format)
         self._reader = MessageReader(
             BINARY if serializer.is_binary else TEXT, service.options.options.max_message_bytes
         )
-        self.wire_format = wire_format
-        self.outbox: list[bytes] = []
-        self._session = Session(service.router, self, service.options)
-        # Messages that were read and not handled, and at the end perhaps the code of a CLOSE.
-        self._backlog: deque[bytes | int] | None = None
-        self._backlog_bytes = 0
-        self._is_held = False
-        self._is_paused = False
-        self._is_in_rotation = False
         self._is_parser_large = False
-        self._closing = False
-        self._close_timer: asyncio.TimerHandle | None = None
-        self._hello_timer: asyncio.TimerHandle | None = None
-        self.heard = True
-        self._await_hello()
 
     def start(self, early: bytes) -> None:
         """Read frames from now on, beginning with `early`, which came with the handshake."""
@@ -148,33 +117,6 @@ class WebSocketConnection(WSListener):
         )
         self._transport.set_protocol(parser)
         return parser
-
-    # What routing asks of a peer.
-
-    def send(self, message: Message) -> None:
-        """Send `message` at the end of this turn."""
-        self._enqueue(self.wire_format.frame(message))
-
-    def close(self) -> None:
-        """Say CLOSE after all that was sent before."""
-        self.close_with(CLOSE_NORMAL)
-
-    def left(self) -> None:
-        """Expect another HELLO, for a while."""
-        self._await_hello()
-
-    def hold(self) -> None:
-        """Keep what comes until `release`."""
-        self._is_held = True
-        if self._backlog is None:
-            self._backlog = deque()
-        self._pause_or_resume()
-
-    def release(self) -> None:
-        """Handle what has come, from the next turn on."""
-        self._is_held = False
-        self._pause_or_resume()
-        self._join_rotation()
 
     # Reading.
 
@@ -210,11 +152,7 @@ class WebSocketConnection(WSListener):
                 self._transport.write(server_frame(PONG, payload))
                 self._drop_if_too_much_waits(0)
         elif opcode == CLOSE:
-            code = read_close_code(payload)
-            if self._backlog is not None and not self._closing:
-                self._backlog.append(code)
-            else:
-                self._on_close(code)
+            self._on_close_in_order(read_close_code(payload))
 
     def _on_close(self, code: int) -> None:
         """Answer the peer's CLOSE, which may be the answer to ours, and close."""
@@ -236,151 +174,21 @@ class WebSocketConnection(WSListener):
 
     def on_end_of_input(self) -> bool:
         """Take note that the peer has closed its side; return whether the transport stays open for a while."""
-        if self._backlog and isinstance(self._backlog[-1], int):
+        if self._has_close_waiting():
             # It has said CLOSE: what it said before counts, and has its turn.
             return True
         self.close_with(CLOSE_NORMAL)
         return False
 
-    def _on_message(self, data: bytes) -> None:
-        counters = self._service.counters
-        counters.messages_received += 1
-        counters.bytes_received += len(data)
-        turn = self._service.turn
-        if self._backlog is None and not turn.is_exhausted:
-            self._handle(data)
-            return
-        if self._backlog is None:
-            self._backlog = deque()
-        self._backlog.append(data)
-        self._backlog_bytes += len(data)
-        self._pause_or_resume()
-        if not self._is_held:
-            self._join_rotation()
-
-    def _pause_or_resume(self) -> None:
-        """Read on unless there is a backlog; behind a message that waits for a decision, as long as it is small."""
-        is_much = not self._is_held or self._backlog_bytes > HELD_BYTES
-        should_pause = self._backlog is not None and is_much
-        if should_pause is self._is_paused or self._transport.is_closing():
-            return
-        self._is_paused = should_pause
-        if should_pause:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
-
-    def _join_rotation(self) -> None:
-        if not self._is_in_rotation:
-            self._is_in_rotation = True
-            self._service.turn.wait(self)
-
-    def handle_next(self) -> bool:
-        """Handle the first message of the backlog; return whether more wait."""
-        if self._is_held and not self._closing:
-            self._is_in_rotation = False
-            return False
-        backlog = self._backlog
-        if backlog and not self._closing:
-            item = backlog.popleft()
-            if isinstance(item, bytes):
-                self._backlog_bytes -= len(item)
-                self._handle(item)
-            else:
-                self._on_close(item)
-        if backlog and not self._closing:
-            return True
-        self._is_in_rotation = False
-        if self._is_held and not self._closing:
-            return False
-        self._backlog = None
-        self._backlog_bytes = 0
-        self._pause_or_resume()
-        return False
-
-    def _handle(self, data: bytes) -> None:
-        self._service.turn.spend(1 + len(data) // BYTES_A_UNIT)
-        try:
-            self._session.receive(self._decode(data))
-        except ProtocolViolation as violation:
-            self._session.violate(violation)
-        except Exception:  # noqa: BLE001 - logged
-            # Neither refusal nor violation: a defect of ours, which must not cost anybody else anything.
-            self._service.counters.defects += 1
-            _LOG.exception("a session ends because the router failed")
-            self.close_with(CLOSE_INTERNAL_ERROR, "the router failed; its log says where")
-        if self._hello_timer is not None and self._session.state is State.ESTABLISHED:
-            self._stop_hello_timer()
-
-    # Writing.
-
-    def _enqueue(self, frame: bytes) -> None:
-        if self._closing:
-            return
-        if not self.outbox:
-            self._service.turn.flush_at_end(self)
-        self.outbox.append(frame)
-        # One small request may be answered with much: retained events, history.
-        self._service.turn.spend(len(frame) // BYTES_A_UNIT)
-
-    def flush(self) -> None:
-        """Write all that waits as one piece, unless it is too much for this receiver."""
-        outbox = self.outbox
-        if not outbox:
-            return
-        if self._closing or self._transport.is_closing():
-            # Nothing may follow CLOSE.
-            outbox.clear()
-            return
-        data = outbox[0] if len(outbox) == 1 else b"".join(outbox)
-        if self._drop_if_too_much_waits(len(data)):
-            return
-        counters = self._service.counters
-        counters.frames_sent += len(outbox)
-        counters.bytes_sent += len(data)
-        outbox.clear()
-        self._transport.write(data)
-
-    def _drop_if_too_much_waits(self, more: int) -> bool:
-        """Disconnect a receiver that has not taken earlier turns' bytes and would now hold too many."""
-        waiting = self._transport.get_write_buffer_size()
-        if not waiting or waiting + more <= self._service.options.outbox.limit_bytes:
-            return False
-        counters = self._service.counters
-        counters.slow_receivers += 1
-        counters.frames_dropped += len(self.outbox)
-        self.outbox.clear()
-        self.close_with(
-            CLOSE_POLICY_VIOLATION, "more waits for this connection than it may hold: read faster"
-        )
-        return True
-
-    # The end.
+    # Writing, and the end.
 
     def close_with(self, code: int, reason: str = "") -> None:
         """End the session, flush, send CLOSE, and drop the connection if the peer does not close it in time."""
-        self.flush()
-        if self._closing:
-            return
-        self._closing = True
-        self._stop_hello_timer()
-        self._close_timer = self._service.loop.call_later(
-            self._service.options.options.close_timeout_s, self._transport.abort
-        )
-        if not self._transport.is_closing():
-            self._transport.write(close_frame(code, reason))
-        self._session.lost()
+        self._end(close_frame(code, reason))
 
-    def shut_down(self) -> None:
-        """End the session because the router stops; the connection ends with it."""
-        if self._session.state is State.ESTABLISHED:
-            self._session.shut_down()
-        else:
-            self.close_with(CLOSE_GOING_AWAY)
-
-    def abort(self) -> None:
-        """Drop the connection without another word."""
-        self._transport.abort()
+    def end(self, why: End) -> None:
+        """Say CLOSE after all that was sent before."""
+        self.close_with(_CLOSE_CODES[why], why.value)
 
     def ping(self) -> None:
         """Ask whether the peer is there; whatever it sends next is an answer."""
@@ -389,37 +197,13 @@ class WebSocketConnection(WSListener):
 
     def on_ws_disconnected(self, _parser: WSTransport | None) -> None:
         """Take note that the socket is gone."""
-        self._closing = True
-        self._stop_hello_timer()
-        if self._close_timer is not None:
-            self._close_timer.cancel()
-            self._close_timer = None
-        self.outbox.clear()
-        self._service.forget(self)
-        self._session.lost()
+        self._gone()
 
     def pause_writing(self) -> None:
         """Nothing to do: the outbox's limit decides when a receiver is too slow."""
 
     def resume_writing(self) -> None:
         """Nothing to do, as above."""
-
-    def _await_hello(self) -> None:
-        self._hello_timer = self._service.loop.call_later(
-            self._service.options.hello.hello_timeout_s, self._on_hello_timeout
-        )
-
-    def _stop_hello_timer(self) -> None:
-        if self._hello_timer is not None:
-            self._hello_timer.cancel()
-            self._hello_timer = None
-
-    def _on_hello_timeout(self) -> None:
-        self._hello_timer = None
-        self._service.counters.hello_timeouts += 1
-        self._session.violate(
-            ProtocolViolation(f"no HELLO within {self._service.options.hello.hello_timeout_s:g} seconds")
-        )
 
 
 class _Parser(WSProtocol):  # type: ignore[misc]  # a Cython class

@@ -2,12 +2,12 @@
 
 import asyncio
 import base64
-import socket
 from typing import Protocol
 
 from msgspec import Struct
 
 from heliograph.routing.router import Router
+from heliograph.transports.connection_service import ConnectionLimits, ConnectionService, bound_send_buffer
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.options import WebSocketPathOptions
 from heliograph.transports.origins import OriginCheck, is_loopback_address
@@ -18,9 +18,6 @@ from heliograph.wire.serializers.serializer import Serializer
 from heliograph.wire.websocket import accept_key
 
 SUBPROTOCOL_PREFIX = "wamp.2."
-
-SEND_BUFFER_BYTES = 256 * 1024
-"""What the kernel may hold for a receiver beside its outbox; left to itself, loopback takes 3.8 MiB."""
 
 _KEY_BYTES = 16
 
@@ -60,7 +57,7 @@ class SocketAddress(Protocol):
         """Return what is known by `name`, as asyncio's transports do."""
 
 
-class WebSocketService:
+class WebSocketService(ConnectionService):
     """One WebSocket endpoint.
 
     Args:
@@ -80,11 +77,15 @@ class WebSocketService:
         counters: TransportCounters,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        limits = ConnectionLimits(
+            outbox_bytes=options.outbox.limit_bytes,
+            hello_timeout_s=options.hello.hello_timeout_s,
+            close_timeout_s=options.options.close_timeout_s,
+            ping_interval_s=options.options.ping_interval_s,
+            ping_timeout_s=options.options.ping_timeout_s,
+        )
+        super().__init__(limits, options, router=router, turn=turn, counters=counters, loop=loop)
         self.options = options
-        self.router = router
-        self.turn = turn
-        self.counters = counters
-        self.loop = loop
         self._origins = OriginCheck(
             options.options.allowed_origins, allow_null=options.options.allow_null_origin
         )
@@ -92,10 +93,6 @@ class WebSocketService:
         for name in options.serializers:
             codec = serializer(name)
             self._formats[SUBPROTOCOL_PREFIX + name] = (codec, WebSocketFormat(codec))
-        self._connections: set[WebSocketConnection] = set()
-        self._silent: set[WebSocketConnection] = set()
-        self._gone = asyncio.Event()
-        self._pinging: asyncio.TimerHandle | None = None
 
     def accept(self, handshake: Handshake, transport: asyncio.Transport, early: bytes) -> None:
         """Answer `handshake` and serve the connection from now on.
@@ -116,38 +113,10 @@ class WebSocketService:
             b"Sec-WebSocket-Accept: %b\r\nSec-WebSocket-Protocol: %b\r\n\r\n"
             % (accept_key(key), subprotocol.encode())
         )
-        _bound_send_buffer(transport)
+        bound_send_buffer(transport)
         connection = WebSocketConnection(self, transport, codec, wire_format)
-        self._connections.add(connection)
-        self.counters.connections += 1
-        self._ping_regularly()
+        self.remember(connection)
         connection.start(early)
-
-    def forget(self, connection: WebSocketConnection) -> None:
-        """Take note that a connection is gone."""
-        if connection in self._connections:
-            self._connections.remove(connection)
-            self._silent.discard(connection)
-            self.counters.connections -= 1
-            if not self._connections:
-                self._gone.set()
-
-    async def drain(self, timeout_s: float) -> None:
-        """Say goodbye to everybody and wait until they are gone, at most `timeout_s` seconds; then drop the rest."""
-        self._gone.clear()
-        for connection in list(self._connections):
-            connection.shut_down()
-        try:
-            async with asyncio.timeout(timeout_s):
-                if self._connections:
-                    await self._gone.wait()
-        except TimeoutError:
-            # Whoever did not answer GOODBYE in time is dropped below, with nothing left to tell it.
-            pass
-        for connection in list(self._connections):
-            connection.abort()
-        if self._pinging is not None:
-            self._pinging.cancel()
 
     def _check(self, handshake: Handshake, transport: SocketAddress) -> str:
         """Return the subprotocol to speak, or raise `HandshakeRefused`."""
@@ -174,36 +143,6 @@ class WebSocketService:
                 return name
         raise HandshakeRefused(400, f"Sec-WebSocket-Protocol must offer one of {', '.join(self._formats)}")
 
-    def _ping_regularly(self) -> None:
-        interval = self.options.options.ping_interval_s
-        if interval is not None and self._pinging is None:
-            self._pinging = self.loop.call_later(interval, self._ping_the_silent)
-
-    def _ping_the_silent(self) -> None:
-        """Ping who has been silent for an interval; a little later drop who still is."""
-        self._pinging = None
-        self._silent = set()
-        for connection in self._connections:
-            if connection.heard:
-                connection.heard = False
-            else:
-                self._silent.add(connection)
-                connection.ping()
-        if self._silent:
-            self._pinging = self.loop.call_later(self.options.options.ping_timeout_s, self._drop_the_silent)
-        elif self._connections:
-            self._ping_regularly()
-
-    def _drop_the_silent(self) -> None:
-        self._pinging = None
-        for connection in list(self._silent):
-            if not connection.heard:
-                self.counters.ping_timeouts += 1
-                connection.abort()
-        self._silent = set()
-        if self._connections:
-            self._ping_regularly()
-
 
 def _is_key(text: str) -> bool:
     """Return whether `text` is a `Sec-WebSocket-Key`: 16 bytes in base64 (section 4.2.1)."""
@@ -211,9 +150,3 @@ def _is_key(text: str) -> bool:
         return len(base64.b64decode(text, validate=True)) == _KEY_BYTES
     except ValueError:
         return False
-
-
-def _bound_send_buffer(transport: asyncio.Transport) -> None:
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)

@@ -1,0 +1,329 @@
+"""One connection, whatever its transport: its session, what waits on the way in and out, and how it ends.
+
+A transport adds how messages are cut out of the byte stream and what is said at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from heliograph.routing.session import Session, State
+from heliograph.transports.turn import BYTES_A_UNIT
+from heliograph.wamp.errors import ProtocolViolation
+from heliograph.wamp.messages import Message
+
+if TYPE_CHECKING:
+    from heliograph.transports.connection_service import ConnectionService
+    from heliograph.transports.deliverer import WireFormat
+
+_LOG = logging.getLogger(__name__)
+
+HELD_BYTES = 64 * 1024
+"""Bytes of messages that are read behind one that waits for a decision; then reading pauses. Until then the end of the
+connection is noticed, and pongs are heard, however long the decision takes."""
+
+
+class End(enum.Enum):
+    """Why the router ends a connection; the value is for the peer's developer."""
+
+    DONE = ""
+    GOING_AWAY = "the router is shutting down"
+    TOO_SLOW = "more waits for this connection than it may hold: read faster"
+    DEFECT = "the router failed; its log says where"
+
+
+CONNECTION_SLOTS = (
+    "_backlog",
+    "_backlog_bytes",
+    "_close_timer",
+    "_closing",
+    "_decode",
+    "_hello_timer",
+    "_is_held",
+    "_is_in_rotation",
+    "_is_paused",
+    "_service",
+    "_session",
+    "_transport",
+    "heard",
+    "outbox",
+    "wire_format",
+)
+"""What a class of connections has to have among its `__slots__`."""
+
+_NO_SLOTS: tuple[str, ...] = ()
+
+
+class Connection(ABC):
+    """The peer of one session.
+
+    It has no slots of its own, so that a class may also inherit from one that is written in C; see `CONNECTION_SLOTS`.
+
+    Args:
+        service: the endpoint it came in on; shared limits, counters and the current turn.
+        transport: the socket.
+        decode: makes a message of its bytes; raises `ProtocolViolation`.
+        wire_format: in which it is sent messages.
+    """
+
+    __slots__ = _NO_SLOTS
+
+    _service: ConnectionService
+    _transport: asyncio.Transport
+    _backlog: deque[bytes | int] | None
+    _close_timer: asyncio.TimerHandle | None
+    _hello_timer: asyncio.TimerHandle | None
+    wire_format: WireFormat
+    outbox: list[bytes]
+    heard: bool
+
+    def __init__(
+        self,
+        service: ConnectionService,
+        transport: asyncio.Transport,
+        decode: Callable[[bytes], Message],
+        wire_format: WireFormat,
+    ) -> None:
+        self._service = service
+        self._transport = transport
+        self._decode = decode
+        self.wire_format = wire_format
+        self.outbox = []
+        self._session = Session(service.router, self, service.session_options)
+        # Messages that were read and not handled, and at the end perhaps the code the peer closes with.
+        self._backlog = None
+        self._backlog_bytes = 0
+        self._is_held = False
+        self._is_paused = False
+        self._is_in_rotation = False
+        self._closing = False
+        self._close_timer = None
+        self._hello_timer = None
+        self.heard = True
+        self._await_hello()
+
+    # What a transport adds.
+
+    @abstractmethod
+    def end(self, why: End) -> None:
+        """Say goodbye in the transport's own words, after all that was sent before; see `_end`."""
+
+    @abstractmethod
+    def ping(self) -> None:
+        """Ask whether the peer is there; whatever it sends next is an answer."""
+
+    @abstractmethod
+    def _on_close(self, code: int) -> None:
+        """Take note that the peer closes; `code` is the transport's own."""
+
+    # What routing asks of a peer.
+
+    def send(self, message: Message) -> None:
+        """Send `message` at the end of this turn."""
+        self._enqueue(self.wire_format.frame(message))
+
+    def close(self) -> None:
+        """Close after all that was sent before."""
+        self.end(End.DONE)
+
+    def left(self) -> None:
+        """Expect another HELLO, for a while."""
+        self._await_hello()
+
+    def hold(self) -> None:
+        """Keep what comes until `release`."""
+        self._is_held = True
+        if self._backlog is None:
+            self._backlog = deque()
+        self._pause_or_resume()
+
+    def release(self) -> None:
+        """Handle what has come, from the next turn on."""
+        self._is_held = False
+        self._pause_or_resume()
+        self._join_rotation()
+
+    # Reading.
+
+    def _on_message(self, data: bytes) -> None:
+        """Take one whole message from the transport."""
+        counters = self._service.counters
+        counters.messages_received += 1
+        counters.bytes_received += len(data)
+        turn = self._service.turn
+        if self._backlog is None and not turn.is_exhausted:
+            self._handle(data)
+            return
+        if self._backlog is None:
+            self._backlog = deque()
+        self._backlog.append(data)
+        self._backlog_bytes += len(data)
+        self._pause_or_resume()
+        if not self._is_held:
+            self._join_rotation()
+
+    def _on_close_in_order(self, code: int) -> None:
+        """Take note that the peer closes, once what it said before has had its turn."""
+        if self._backlog is not None and not self._closing:
+            self._backlog.append(code)
+        else:
+            self._on_close(code)
+
+    def _has_close_waiting(self) -> bool:
+        return bool(self._backlog) and isinstance(self._backlog[-1], int)  # type: ignore[index]
+
+    def _pause_or_resume(self) -> None:
+        """Read on unless there is a backlog; behind a message that waits for a decision, as long as it is small."""
+        is_much = not self._is_held or self._backlog_bytes > HELD_BYTES
+        should_pause = self._backlog is not None and is_much
+        if should_pause is self._is_paused or self._transport.is_closing():
+            return
+        self._is_paused = should_pause
+        if should_pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _join_rotation(self) -> None:
+        if not self._is_in_rotation:
+            self._is_in_rotation = True
+            self._service.turn.wait(self)
+
+    def handle_next(self) -> bool:
+        """Handle the first message of the backlog; return whether more wait."""
+        if self._is_held and not self._closing:
+            self._is_in_rotation = False
+            return False
+        backlog = self._backlog
+        if backlog and not self._closing:
+            item = backlog.popleft()
+            if isinstance(item, bytes):
+                self._backlog_bytes -= len(item)
+                self._handle(item)
+            else:
+                self._on_close(item)
+        if backlog and not self._closing:
+            return True
+        self._is_in_rotation = False
+        if self._is_held and not self._closing:
+            return False
+        self._backlog = None
+        self._backlog_bytes = 0
+        self._pause_or_resume()
+        return False
+
+    def _handle(self, data: bytes) -> None:
+        self._service.turn.spend(1 + len(data) // BYTES_A_UNIT)
+        try:
+            self._session.receive(self._decode(data))
+        except ProtocolViolation as violation:
+            self._session.violate(violation)
+        except Exception:  # noqa: BLE001 - logged
+            # Neither refusal nor violation: a defect of ours, which must not cost anybody else anything.
+            self._service.counters.defects += 1
+            _LOG.exception("a session ends because the router failed")
+            self.end(End.DEFECT)
+        if self._hello_timer is not None and self._session.state is State.ESTABLISHED:
+            self._stop_hello_timer()
+
+    # Writing.
+
+    def _enqueue(self, frame: bytes) -> None:
+        if self._closing:
+            return
+        if not self.outbox:
+            self._service.turn.flush_at_end(self)
+        self.outbox.append(frame)
+        # One small request may be answered with much: retained events, history.
+        self._service.turn.spend(len(frame) // BYTES_A_UNIT)
+
+    def flush(self) -> None:
+        """Write all that waits as one piece, unless it is too much for this receiver."""
+        outbox = self.outbox
+        if not outbox:
+            return
+        if self._closing or self._transport.is_closing():
+            # Nothing may follow the end.
+            outbox.clear()
+            return
+        data = outbox[0] if len(outbox) == 1 else b"".join(outbox)
+        if self._drop_if_too_much_waits(len(data)):
+            return
+        counters = self._service.counters
+        counters.frames_sent += len(outbox)
+        counters.bytes_sent += len(data)
+        outbox.clear()
+        self._transport.write(data)
+
+    def _drop_if_too_much_waits(self, more: int) -> bool:
+        """Disconnect a receiver that has not taken earlier turns' bytes and would now hold too many."""
+        waiting = self._transport.get_write_buffer_size()
+        if not waiting or waiting + more <= self._service.limits.outbox_bytes:
+            return False
+        counters = self._service.counters
+        counters.slow_receivers += 1
+        counters.frames_dropped += len(self.outbox)
+        self.outbox.clear()
+        self.end(End.TOO_SLOW)
+        return True
+
+    # The end.
+
+    def _end(self, farewell: bytes) -> None:
+        """End the session, flush, write `farewell`, and drop the connection if the peer does not close it in time."""
+        self.flush()
+        if self._closing:
+            return
+        self._closing = True
+        self._stop_hello_timer()
+        self._close_timer = self._service.loop.call_later(
+            self._service.limits.close_timeout_s, self._transport.abort
+        )
+        if not self._transport.is_closing():
+            self._transport.write(farewell)
+        self._session.lost()
+
+    def shut_down(self) -> None:
+        """End the session because the router stops; the connection ends with it."""
+        if self._session.state is State.ESTABLISHED:
+            self._session.shut_down()
+        else:
+            self.end(End.GOING_AWAY)
+
+    def abort(self) -> None:
+        """Drop the connection without another word."""
+        self._transport.abort()
+
+    def _gone(self) -> None:
+        """Take note that the socket is gone."""
+        self._closing = True
+        self._stop_hello_timer()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+        self.outbox.clear()
+        self._service.forget(self)
+        self._session.lost()
+
+    def _await_hello(self) -> None:
+        self._hello_timer = self._service.loop.call_later(
+            self._service.limits.hello_timeout_s, self._on_hello_timeout
+        )
+
+    def _stop_hello_timer(self) -> None:
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+            self._hello_timer = None
+
+    def _on_hello_timeout(self) -> None:
+        self._hello_timer = None
+        self._service.counters.hello_timeouts += 1
+        self._session.violate(
+            ProtocolViolation(f"no HELLO within {self._service.limits.hello_timeout_s:g} seconds")
+        )

@@ -1,0 +1,141 @@
+"""All connections of one endpoint, whatever its transport: limits, pings after silence, goodbye to everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from heliograph.routing.options import SessionOptions
+from heliograph.routing.router import Router
+from heliograph.transports.counters import TransportCounters
+from heliograph.transports.turn import Turn
+
+if TYPE_CHECKING:
+    from heliograph.transports.connection import Connection
+
+SEND_BUFFER_BYTES = 256 * 1024
+"""What the kernel may hold for a receiver beside its outbox; left to itself, loopback takes 3.8 MiB."""
+
+
+class ConnectionLimits(Struct, frozen=True, kw_only=True):
+    """What bounds a connection of any transport.
+
+    Attributes:
+        outbox_bytes: what may wait for a slow receiver
+        hello_timeout_s: seconds until a session is established
+        close_timeout_s: seconds a peer may take to close once the router has said goodbye
+        ping_interval_s: seconds of silence before a ping; None sends none
+        ping_timeout_s: seconds its answer may take
+    """
+
+    outbox_bytes: int
+    hello_timeout_s: float
+    close_timeout_s: float
+    ping_interval_s: float | None
+    ping_timeout_s: float
+
+
+class ConnectionService:
+    """The connections of one endpoint.
+
+    Args:
+        limits: of each connection.
+        session_options: of each session.
+        router: where sessions join.
+        turn: the current turn of the loop.
+        counters: where connections and messages are counted.
+        loop: the event loop.
+    """
+
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        session_options: SessionOptions,
+        *,
+        router: Router,
+        turn: Turn,
+        counters: TransportCounters,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.limits = limits
+        self.session_options = session_options
+        self.router = router
+        self.turn = turn
+        self.counters = counters
+        self.loop = loop
+        self._connections: set[Connection] = set()
+        self._silent: set[Connection] = set()
+        self._gone = asyncio.Event()
+        self._pinging: asyncio.TimerHandle | None = None
+
+    def remember(self, connection: Connection) -> None:
+        """Take note of a new connection."""
+        self._connections.add(connection)
+        self.counters.connections += 1
+        self._ping_regularly()
+
+    def forget(self, connection: Connection) -> None:
+        """Take note that a connection is gone."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._silent.discard(connection)
+            self.counters.connections -= 1
+            if not self._connections:
+                self._gone.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Say goodbye to everybody and wait until they are gone, at most `timeout_s` seconds; then drop the rest."""
+        self._gone.clear()
+        for connection in list(self._connections):
+            connection.shut_down()
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._connections:
+                    await self._gone.wait()
+        except TimeoutError:
+            # Whoever did not answer GOODBYE in time is dropped below, with nothing left to tell it.
+            pass
+        for connection in list(self._connections):
+            connection.abort()
+        if self._pinging is not None:
+            self._pinging.cancel()
+
+    def _ping_regularly(self) -> None:
+        interval = self.limits.ping_interval_s
+        if interval is not None and self._pinging is None:
+            self._pinging = self.loop.call_later(interval, self._ping_the_silent)
+
+    def _ping_the_silent(self) -> None:
+        """Ping who has been silent for an interval; a little later drop who still is."""
+        self._pinging = None
+        self._silent = set()
+        for connection in self._connections:
+            if connection.heard:
+                connection.heard = False
+            else:
+                self._silent.add(connection)
+                connection.ping()
+        if self._silent:
+            self._pinging = self.loop.call_later(self.limits.ping_timeout_s, self._drop_the_silent)
+        elif self._connections:
+            self._ping_regularly()
+
+    def _drop_the_silent(self) -> None:
+        self._pinging = None
+        for connection in list(self._silent):
+            if not connection.heard:
+                self.counters.ping_timeouts += 1
+                connection.abort()
+        self._silent = set()
+        if self._connections:
+            self._ping_regularly()
+
+
+def bound_send_buffer(transport: asyncio.Transport) -> None:
+    """Bound what the kernel holds for the receiver behind `transport`."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)

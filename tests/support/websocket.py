@@ -8,6 +8,7 @@ import base64
 import contextlib
 import json
 import os
+import ssl
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,18 @@ ABLE_ROLES: Mapping[str, Any] = {
 """Roles of a client that can do everything the router makes a difference by."""
 
 Address = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A door behind TLS; the certificate must be that of `localhost`."""
+
+    door: "Address | str"
+    context: ssl.SSLContext
+
+
+Door = Address | str | Tls
+"""Where a test connects to: host and port, the path of a Unix socket, or either of them in TLS."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +162,15 @@ class Connection:
         _OPEN.add(writer)
 
     @classmethod
-    async def open(cls, address: Address) -> "Connection":
+    async def open(cls, door: Door) -> "Connection":
+        options: dict[str, Any] = {"limit": 2**24}
+        if isinstance(door, Tls):
+            options |= {"ssl": door.context, "server_hostname": "localhost"}
+            door = door.door
         async with asyncio.timeout(DEADLINE_S):
-            return cls(*await asyncio.open_connection(*address, limit=2**24))
+            if isinstance(door, str):
+                return cls(*await asyncio.open_unix_connection(door, **options))
+            return cls(*await asyncio.open_connection(*door, **options))
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -219,7 +238,7 @@ class WebSocket(Connection):
 
 
 async def open_websocket(
-    address: Address,
+    door: Door,
     path: str = "/ws",
     *,
     subprotocols: str | None = "wamp.2.json",
@@ -227,7 +246,7 @@ async def open_websocket(
     early: bytes = b"",
 ) -> WebSocket:
     """Connect and shake hands; `early` is sent in the same segment as the request."""
-    plain = await Connection.open(address)
+    plain = await Connection.open(door)
     await plain.send(upgrade_request(path, subprotocols=subprotocols, headers=headers) + early)
     response = await plain.response()
     assert response.status == 101, response
@@ -295,15 +314,15 @@ class WampClient:
         return abort[2], abort[1].get("message", "")
 
 
-async def connect_wamp(address: Address, serializer: str = "json", path: str = "/ws") -> WampClient:
+async def connect_wamp(door: Door, serializer: str = "json", path: str = "/ws") -> WampClient:
     """Return a client before HELLO."""
-    return WampClient(await open_websocket(address, path, subprotocols=f"wamp.2.{serializer}"), serializer)
+    return WampClient(await open_websocket(door, path, subprotocols=f"wamp.2.{serializer}"), serializer)
 
 
 @contextlib.asynccontextmanager
-async def joined(address: Address, serializer: str = "json", path: str = "/ws") -> AsyncIterator[WampClient]:
+async def joined(door: Door, serializer: str = "json", path: str = "/ws") -> AsyncIterator[WampClient]:
     """A client in realm1 until the block ends."""
-    client = await connect_wamp(address, serializer, path)
+    client = await connect_wamp(door, serializer, path)
     try:
         await client.join()
         yield client
@@ -312,14 +331,14 @@ async def joined(address: Address, serializer: str = "json", path: str = "/ws") 
 
 
 async def request(
-    address: Address,
+    door: Door,
     method: str,
     target: str,
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Send one HTTP request on a connection of its own and read the response."""
-    connection = await Connection.open(address)
+    connection = await Connection.open(door)
     try:
         await connection.send(http_request(method, target, body, headers))
         return await connection.response()
@@ -335,7 +354,7 @@ def http_request(
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
 
 
-async def post_json(address: Address, target: str, value: Any, **headers: str) -> Response:
+async def post_json(door: Door, target: str, value: Any, **headers: str) -> Response:
     all_headers = {"Content-Type": "application/json"}
     all_headers.update({name.replace("_", "-"): text for name, text in headers.items()})
-    return await request(address, "POST", target, json.dumps(value).encode(), all_headers)
+    return await request(door, "POST", target, json.dumps(value).encode(), all_headers)

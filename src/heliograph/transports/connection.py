@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.session import Session, State
 from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.wamp.errors import ProtocolViolation
@@ -70,6 +71,7 @@ class Connection(ABC):
         transport: the socket.
         decode: makes a message of its bytes; raises `ProtocolViolation`.
         wire_format: in which it is sent messages.
+        facts: what the transport knows of the other end.
     """
 
     __slots__ = _NO_SLOTS
@@ -89,13 +91,14 @@ class Connection(ABC):
         transport: asyncio.Transport,
         decode: Callable[[bytes], Message],
         wire_format: WireFormat,
+        facts: ConnectionFacts,
     ) -> None:
         self._service = service
         self._transport = transport
         self._decode = decode
         self.wire_format = wire_format
         self.outbox = []
-        self._session = Session(service.router, self, service.session_options)
+        self._session = Session(service.router, self, service.session_options, facts)
         # Messages that were read and not handled, and at the end perhaps the code the peer closes with.
         self._backlog = None
         self._backlog_bytes = 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from picows import WSFrame, WSListener, WSTransport
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
+from heliograph.auth.facts import ConnectionFacts
 from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End
 from heliograph.wamp.messages import Message
 from heliograph.wire.serializers.serializer import Serializer
@@ -85,6 +86,7 @@ class WebSocketConnection(Connection, WSListener):
         transport: the socket, after the handshake.
         serializer: the one negotiated.
         wire_format: that serializer in frames.
+        facts: what the handshake and the socket tell of the other end.
     """
 
     __slots__ = (*CONNECTION_SLOTS, "_is_parser_large", "_reader")
@@ -97,8 +99,9 @@ class WebSocketConnection(Connection, WSListener):
         transport: asyncio.Transport,
         serializer: Serializer,
         wire_format: WebSocketFormat,
+        facts: ConnectionFacts,
     ) -> None:
-        super().__init__(service, transport, serializer.decode, wire_format)
+        super().__init__(service, transport, serializer.decode, wire_format, facts)
         self._reader = MessageReader(
             BINARY if serializer.is_binary else TEXT, service.options.options.max_message_bytes
         )

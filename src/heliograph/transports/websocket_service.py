@@ -9,6 +9,7 @@ from msgspec import Struct
 from heliograph.routing.router import Router
 from heliograph.transports.connection_service import ConnectionLimits, ConnectionService, bound_send_buffer
 from heliograph.transports.counters import TransportCounters
+from heliograph.transports.facts import connection_facts
 from heliograph.transports.options import WebSocketPathOptions
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.transports.turn import Turn
@@ -114,7 +115,7 @@ class WebSocketService(ConnectionService):
             % (accept_key(key), subprotocol.encode())
         )
         bound_send_buffer(transport)
-        connection = WebSocketConnection(self, transport, codec, wire_format)
+        connection = WebSocketConnection(self, transport, codec, wire_format, connection_facts(transport))
         self.remember(connection)
         connection.start(early)
 

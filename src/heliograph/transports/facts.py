@@ -14,8 +14,7 @@ _NO_CHANNELS = NOTHING_KNOWN.channel_ids
 _UNIQUE_CHANNEL = "tls-unique"
 
 # Where it names one connection and nothing else: TLS 1.3 has no such value (RFC 8446, appendix C.5).
-_VERSIONS_WITH_NO_CHANNELS = NOTHING_KNOWN.channel_ids
-_UNIQUE_CHANNEL = ("TLSv1.2",)
+_VERSIONS_WITH_UNIQUE_CHANNEL = ("TLSv1.2",)
 
 # The names in subjects as RFC 4514 abbreviates them; others stand as OpenSSL calls them.
 _ABBREVIATIONS = {

@@ -11,6 +11,8 @@ Any other exception is a defect of ours.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+AUTHENTICATION_DENIED = "wamp.error.authentication_denied"
+AUTHENTICATION_FAILED = "wamp.error.authentication_failed"
 CANCELED = "wamp.error.canceled"
 DISCLOSE_ME_DISALLOWED = "wamp.error.option_disallowed.disclose_me"
 FEATURE_NOT_SUPPORTED = "wamp.error.feature_not_supported"

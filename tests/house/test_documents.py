@@ -28,6 +28,7 @@ COMMANDS = {
     "heliograph init": _SHOWN,
     "heliograph check": _SHOWN,
     "heliograph start": _SHOWN,
+    "python -m heliograph.testing.echo --port 9001": "tests/testing/test_how_to.py",
     "cd examples/django-tutorial": "is where the test's copy comes from",
     ". ../../.venv/bin/activate": "the test puts the environment on PATH",
     "python manage.py migrate": _TUTORIAL,

@@ -187,3 +187,35 @@ def router_process(
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+@contextlib.contextmanager
+def echo_process(directory: Path) -> Iterator[Address]:
+    """The echo server for fuzzers; yields where it listens. It must have ended well and complained about nothing."""
+    errors = directory / "echo-stderr.txt"
+    with errors.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "heliograph.testing.echo"],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
+    watchdog.start()
+    try:
+        assert process.stdout is not None
+        ready_line = process.stdout.readline()
+        watchdog.cancel()
+        assert ready_line.startswith("Heliograph echo ready: ws://"), errors.read_text()
+        host, _, port = ready_line.rstrip("/\n").rpartition("/")[2].rpartition(":")
+        yield host, int(port)
+        process.terminate()
+        assert process.wait(STOP_TIMEOUT_S) == 0, errors.read_text()
+        assert errors.read_text() == ""
+    finally:
+        watchdog.cancel()
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -155,7 +155,14 @@ class WebSocketConnection(Connection, WSListener):
                 self._transport.write(server_frame(PONG, payload))
                 self._drop_if_too_much_waits(0)
         elif opcode == CLOSE:
-            self._on_close_in_order(read_close_code(payload))
+            try:
+                code = read_close_code(payload)
+            except WebSocketViolation as violation:
+                self._violate(violation.close_code, violation.reason)
+                # It has said its last word, so there is nothing to wait for.
+                self._transport.close()
+            else:
+                self._on_close_in_order(code)
 
     def _on_close(self, code: int) -> None:
         """Answer the peer's CLOSE, which may be the answer to ours, and close."""
@@ -164,9 +171,13 @@ class WebSocketConnection(Connection, WSListener):
 
     def on_bad_frame(self, code: int, reason: str) -> None:
         """Take note that the parser cannot go on; it has read something that is no frame a client may send."""
-        self._violate(code, reason)
         # The parser would keep whatever else comes, and see no CLOSE in it.
         self._transport.set_protocol(_Deaf(self))
+        # It looks one frame ahead: the good frame before the bad one comes when this returns.
+        self._service.loop.call_soon(self._end_at_bad_frame, code, reason)
+
+    def _end_at_bad_frame(self, code: int, reason: str) -> None:
+        self._violate(code, reason)
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
 

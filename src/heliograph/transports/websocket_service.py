@@ -106,7 +106,8 @@ class WebSocketService(ConnectionService):
         Raises:
             HandshakeRefused: nothing was written; the caller answers.
         """
-        subprotocol = self._check(handshake, transport)
+        self._check(handshake, transport)
+        subprotocol = self._choose_subprotocol(handshake)
         codec, wire_format = self._formats[subprotocol]
         key = handshake.headers["sec-websocket-key"].encode()
         transport.write(
@@ -119,8 +120,8 @@ class WebSocketService(ConnectionService):
         self.remember(connection)
         connection.start(early)
 
-    def _check(self, handshake: Handshake, transport: SocketAddress) -> str:
-        """Return the subprotocol to speak, or raise `HandshakeRefused`."""
+    def _check(self, handshake: Handshake, transport: SocketAddress) -> None:
+        """Raise `HandshakeRefused` unless a WebSocket may be opened."""
         headers = handshake.headers
         if handshake.method != "GET":
             raise HandshakeRefused(405, "a WebSocket is opened with GET", {"Allow": "GET"})
@@ -137,8 +138,11 @@ class WebSocketService(ConnectionService):
         )
         if not allowed:
             raise HandshakeRefused(403, f"pages from {headers.get('origin')} may not connect here")
+
+    def _choose_subprotocol(self, handshake: Handshake) -> str:
+        """Return the subprotocol to speak, or raise `HandshakeRefused`."""
         # The client's order wins, as everywhere in the field.
-        offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+        offered = [name.strip() for name in handshake.headers.get("sec-websocket-protocol", "").split(",")]
         for name in offered:
             if name in self._formats:
                 return name

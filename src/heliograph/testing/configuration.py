@@ -1,0 +1,122 @@
+"""The configuration a router for tests gets, and what a client needs to know of it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from heliograph.config import load
+from heliograph.config.options import NodeOptions
+from heliograph.http.options import PublisherOptions
+from heliograph.transports.options import WebSocketPathOptions
+
+LOOPBACK = "127.0.0.1"
+
+
+def open_configuration(realm: str = "realm1") -> dict[str, Any]:
+    """Return the configuration a router gets when none is given: everybody may do everything.
+
+    It serves WebSockets at `/ws` and the HTTP bridge at `/notify` (publisher) and `/call` (caller).
+
+    Args:
+        realm: the name of its only realm.
+    """
+    allow = dict.fromkeys(("call", "register", "publish", "subscribe"), True)
+    bridge = {"realm": realm, "role": "anonymous"}
+    return {
+        "version": 2,
+        "workers": [
+            {
+                "type": "router",
+                "realms": [
+                    {
+                        "name": realm,
+                        "roles": [
+                            {
+                                "name": "anonymous",
+                                "permissions": [{"uri": "", "match": "prefix", "allow": allow}],
+                            }
+                        ],
+                    }
+                ],
+                "transports": [
+                    {
+                        "type": "web",
+                        "endpoint": {"type": "tcp", "port": 0, "interface": LOOPBACK},
+                        "paths": {
+                            "ws": {"type": "websocket"},
+                            "notify": {"type": "publisher", **bridge},
+                            "call": {"type": "caller", **bridge},
+                            "metrics": {"type": "metrics"},
+                        },
+                    }
+                ],
+            }
+        ],
+    }
+
+
+class Place(Struct, frozen=True):
+    """Where something is served.
+
+    Attributes:
+        transport: the number of its transport, counted from 0 over the whole node.
+        path: on that transport, without slashes at its ends.
+    """
+
+    transport: int
+    path: str
+
+
+class Doors(Struct, frozen=True):
+    """What a client needs to know of a configuration.
+
+    Attributes:
+        realm: the first realm.
+        websocket: the first place of WebSockets.
+        publisher: the first publisher of that realm.
+        web: the first transport that speaks HTTP.
+    """
+
+    realm: str | None
+    websocket: Place | None
+    publisher: Place | None
+    web: int | None
+
+
+def configuration_file(
+    configuration: Mapping[str, Any] | str | Path | None, directory: Path, *, realm: str
+) -> Path:
+    """Return the file to start from; a configuration that is a value, or none, is written into `directory`."""
+    if isinstance(configuration, str | Path):
+        return Path(configuration).absolute()
+    value = open_configuration(realm) if configuration is None else dict(configuration)
+    file = directory / "config.json"
+    file.write_text(json.dumps(value))
+    return file
+
+
+def find_doors(file: Path, *, node_directory: Path) -> Doors:
+    """Read a configuration as the router does.
+
+    Raises:
+        ConfigError: the router would refuse it.
+    """
+    return _doors(load(file, node_directory=node_directory).options)
+
+
+def _doors(options: NodeOptions) -> Doors:
+    transports = [transport for worker in options.workers for transport in worker.transports]
+    realms = [realm.name for worker in options.workers for realm in worker.realms]
+    realm = realms[0] if realms else None
+    websocket = publisher = None
+    for number, transport in enumerate(transports):
+        for path, service in transport.paths.items():
+            place = Place(number, path.strip("/"))
+            if isinstance(service, WebSocketPathOptions):
+                websocket = websocket or place
+            elif isinstance(service, PublisherOptions) and service.realm == realm:
+                publisher = publisher or place
+    return Doors(realm, websocket, publisher, 0 if transports else None)

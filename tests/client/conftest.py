@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import uvloop
 
+from heliograph.client.protocol import ClientProtocol
+from tests.client.recorder import WELCOME, Recorder
 from tests.client.scripted_router import ScriptedRouter
 
 
@@ -25,3 +27,21 @@ async def router() -> AsyncIterator[ScriptedRouter]:
         yield scripted
     finally:
         await scripted.stop()
+
+
+@pytest.fixture
+def wire() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def protocol(wire: Recorder) -> ClientProtocol:
+    return ClientProtocol(realm="realm1", agent="test", observer=wire)
+
+
+@pytest.fixture
+def joined(protocol: ClientProtocol, wire: Recorder) -> ClientProtocol:
+    protocol.connected(wire)
+    protocol.receive(WELCOME)
+    wire.taken()
+    return protocol

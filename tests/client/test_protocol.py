@@ -5,90 +5,25 @@ from typing import Any
 
 import pytest
 
-from heliograph.client.errors import ApplicationError, ConnectionLost, HeliographError, JoinRefused
-from heliograph.client.protocol import ROLES, ClientProtocol, OpenInvocation, State
-from heliograph.client.standing import StandingRequest
+from heliograph.client.errors import ApplicationError, ConnectionLost, JoinRefused
+from heliograph.client.features import ROLES
+from heliograph.client.protocol import ClientProtocol, State
 from heliograph.wamp import messages as m
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.payload import EMPTY, PlainPayload
-
-
-class Recorder:
-    """Transport and observer in one."""
-
-    def __init__(self) -> None:
-        self.sent: list[m.Message] = []
-        self.closed = 0
-        self.joined_sessions: list[int] = []
-        self.endings: list[tuple[HeliographError, bool]] = []
-        self.invocations: list[OpenInvocation] = []
-        self.not_restored: list[tuple[str, str]] = []
-        self.refuses_to_encode = False
-
-    def send(self, message: m.Message) -> None:
-        if self.refuses_to_encode:
-            raise PayloadError("no")
-        self.sent.append(message)
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def joined(self, welcome: m.Welcome) -> None:
-        self.joined_sessions.append(welcome.session)
-
-    def ended(self, error: HeliographError, *, was_joined: bool) -> None:
-        self.endings.append((error, was_joined))
-
-    def invoked(self, invocation: OpenInvocation) -> None:
-        self.invocations.append(invocation)
-
-    def restoring_failed(self, standing: StandingRequest, error: ApplicationError) -> None:
-        self.not_restored.append((standing.uri, error.uri))
-
-    def taken(self) -> list[m.Message]:
-        """What was sent since the last call."""
-        sent, self.sent = self.sent, []
-        return sent
-
-
-WELCOME = m.Welcome(77, m.WelcomeDetails())
-
-
-@pytest.fixture
-def wire() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def protocol(wire: Recorder) -> ClientProtocol:
-    return ClientProtocol(realm="realm1", agent="test", observer=wire)
-
-
-@pytest.fixture
-def joined(protocol: ClientProtocol, wire: Recorder) -> ClientProtocol:
-    protocol.connected(wire)
-    protocol.receive(WELCOME)
-    wire.taken()
-    return protocol
-
-
-def rejoin(protocol: ClientProtocol, wire: Recorder) -> list[m.Message]:
-    """Lose the connection and join on another; returns what was sent after HELLO."""
-    protocol.lost("gone")
-    wire.taken()
-    protocol.connected(wire)
-    assert [type(sent) for sent in wire.taken()] == [m.Hello]
-    protocol.receive(WELCOME)
-    return wire.taken()
-
-
-def answered(answer: Future[Any]) -> Any:
-    return answer.result(timeout=0)
-
-
-def error(request_type: int, request: int, uri: str = "com.example.no", *args: Any) -> m.Error:
-    return m.Error(request_type, request, {}, uri, PlainPayload(args))
-
+from tests.client.recorder import (
+    ADD,
+    ALONE,
+    WELCOME,
+    Implementation,
+    Recorder,
+    Sink,
+    answered,
+    error,
+    event,
+    rejoin,
+    subscribed,
+)
 
 # Joining and leaving
 
@@ -209,10 +144,10 @@ def test_nothing_but_an_answer_to_hello_may_come_while_joining(
         m.Unregister(1, 1),
         m.Yield(1, m.YieldOptions()),
         m.Authenticate("x", {}),
-        m.Interrupt(1, m.InterruptOptions()),  # call_canceling was not announced
         m.Published(1, 1),  # no request was made
         m.Subscribed(9, 1),
-        m.Unsubscribed(0),
+        m.Unsubscribed(0),  # which one?
+        m.Unregistered(0),
         m.Result(1, m.ResultDetails()),
         error(16, 1),
         error(68, 1),
@@ -259,7 +194,7 @@ def test_a_message_that_cannot_be_encoded_leaves_no_gap_in_the_ids(
     answer: Future[Any] = Future()
     wire.refuses_to_encode = True
     with pytest.raises(PayloadError):
-        joined.call("a.b", EMPTY, answer)
+        joined.calls.call("a.b", EMPTY, answer)
     wire.refuses_to_encode = False
     joined.publish("a.b", EMPTY)
     assert wire.taken() == [m.Publish(1, m.PublishOptions(), "a.b", EMPTY)]
@@ -269,8 +204,8 @@ def test_a_message_that_cannot_be_encoded_leaves_no_gap_in_the_ids(
 
 def test_an_acknowledged_publication_answers_its_id(joined: ClientProtocol, wire: Recorder) -> None:
     answer: Future[Any] = Future()
-    joined.publish_acknowledged("a.b", EMPTY, answer, exclude_me=False)
     options = m.PublishOptions(acknowledge=True, exclude_me=False)
+    joined.publish("a.b", EMPTY, options, answer)
     assert wire.taken() == [m.Publish(1, options, "a.b", EMPTY)]
     joined.receive(m.Published(1, 4711))
     assert answered(answer) == 4711
@@ -278,7 +213,7 @@ def test_an_acknowledged_publication_answers_its_id(joined: ClientProtocol, wire
 
 def test_an_error_answers_with_its_uri_and_payload(joined: ClientProtocol) -> None:
     answer: Future[Any] = Future()
-    joined.call("a.b", EMPTY, answer)
+    joined.calls.call("a.b", EMPTY, answer)
     joined.receive(m.Error(48, 1, {}, "com.example.no", PlainPayload(["so"], {"why": "not"})))
     with pytest.raises(ApplicationError) as caught:
         answered(answer)
@@ -290,21 +225,21 @@ def test_an_error_answers_with_its_uri_and_payload(joined: ClientProtocol) -> No
 
 
 def test_an_error_that_names_another_kind_of_request_is_a_violation(joined: ClientProtocol) -> None:
-    joined.call("a.b", EMPTY, Future())
+    joined.calls.call("a.b", EMPTY, Future())
     with pytest.raises(ProtocolViolation):
         joined.receive(error(16, 1))
 
 
 def test_an_answer_of_another_kind_is_a_violation(joined: ClientProtocol) -> None:
-    joined.call("a.b", EMPTY, Future())
+    joined.calls.call("a.b", EMPTY, Future())
     with pytest.raises(ProtocolViolation):
         joined.receive(m.Published(1, 5))
 
 
 def test_an_answer_that_nobody_waits_for_any_more_is_ignored(joined: ClientProtocol) -> None:
     answer: Future[Any] = Future()
-    request = joined.call("a.b", EMPTY, answer)
-    joined.forget(request)
+    request = joined.calls.call("a.b", EMPTY, answer)
+    joined.requests.forget(request)
     joined.receive(m.Result(request, m.ResultDetails()))
     joined.receive(error(48, request))
     assert not answer.done()
@@ -312,7 +247,7 @@ def test_an_answer_that_nobody_waits_for_any_more_is_ignored(joined: ClientProto
 
 def test_a_second_answer_is_ignored(joined: ClientProtocol) -> None:
     answer: Future[Any] = Future()
-    joined.publish_acknowledged("a.b", EMPTY, answer)
+    joined.publish("a.b", EMPTY, m.PublishOptions(acknowledge=True), answer)
     joined.receive(m.Published(1, 5))
     joined.receive(m.Published(1, 6))
     assert answered(answer) == 5
@@ -323,8 +258,8 @@ def test_what_is_under_way_fails_with_the_connection_and_is_not_repeated(
 ) -> None:
     call: Future[Any] = Future()
     publication: Future[Any] = Future()
-    joined.call("a.b", EMPTY, call)
-    joined.publish_acknowledged("a.b", EMPTY, publication)
+    joined.calls.call("a.b", EMPTY, call)
+    joined.publish("a.b", EMPTY, m.PublishOptions(acknowledge=True), publication)
     assert rejoin(joined, wire) == []
     for answer in (call, publication):
         with pytest.raises(ConnectionLost, match="gone"):
@@ -339,27 +274,6 @@ def test_a_request_without_a_session_says_so(protocol: ClientProtocol) -> None:
 # Subscriptions
 
 
-class Sink:
-    def __init__(self) -> None:
-        self.publications: list[int] = []
-
-    def put(self, event: m.Event, topic: str) -> None:
-        self.publications.append(event.publication)
-
-
-def subscribed(protocol: ClientProtocol, topic: str = "a.b", held: int = 5, request: int = 1) -> Sink:
-    sink = Sink()
-    answer: Future[Any] = Future()
-    protocol.subscribe(topic, "exact", sink.put, answer)
-    protocol.receive(m.Subscribed(request, held))
-    answered(answer)
-    return sink
-
-
-def event(publication: int, subscription: int = 5) -> m.Event:
-    return m.Event(subscription, publication, m.EventDetails())
-
-
 def test_events_reach_the_sink_from_the_moment_of_subscribed(joined: ClientProtocol, wire: Recorder) -> None:
     sink = subscribed(joined)
     assert wire.taken() == [m.Subscribe(1, m.SubscribeOptions(match="exact"), "a.b")]
@@ -372,7 +286,7 @@ def test_events_of_a_foreign_subscription_are_ignored_and_counted(joined: Client
     sink = subscribed(joined)
     joined.receive(event(1, subscription=999))
     assert sink.publications == []
-    assert joined.foreign_events == 1
+    assert joined.standing.foreign_events == 1
 
 
 def test_a_second_handler_of_a_topic_shares_the_routers_subscription(
@@ -381,23 +295,23 @@ def test_a_second_handler_of_a_topic_shares_the_routers_subscription(
     first = subscribed(joined)
     wire.taken()
     second, answer = Sink(), Future[Any]()
-    joined.subscribe("a.b", "exact", second.put, answer)
+    joined.standing.subscribe("a.b", "exact", second, answer)
     answered(answer)
     assert wire.taken() == []
     joined.receive(event(1))
     assert first.publications == second.publications == [1]
-    joined.unsubscribe("a.b", "exact", first.put)
+    joined.standing.unsubscribe("a.b", "exact", first)
     assert wire.taken() == []
     joined.receive(event(2))
     assert second.publications == [1, 2]
-    joined.unsubscribe("a.b", "exact", second.put)
+    joined.standing.unsubscribe("a.b", "exact", second)
     assert wire.taken() == [m.Unsubscribe(2, 5)]
 
 
 def test_two_handlers_that_subscribe_at_once_ask_once(joined: ClientProtocol, wire: Recorder) -> None:
     answers = [Future[Any](), Future[Any]()]
     for answer in answers:
-        joined.subscribe("a.b", "exact", Sink().put, answer)
+        joined.standing.subscribe("a.b", "exact", Sink(), answer)
     assert len(wire.taken()) == 1
     joined.receive(m.Subscribed(1, 5))
     assert [answered(answer) for answer in answers] == [None, None]
@@ -407,25 +321,25 @@ def test_the_same_uri_with_another_match_is_another_subscription(
     joined: ClientProtocol, wire: Recorder
 ) -> None:
     subscribed(joined)
-    joined.subscribe("a.b", "prefix", Sink().put, Future())
+    joined.standing.subscribe("a.b", "prefix", Sink(), Future())
     assert [sent.options.match for sent in wire.taken()] == ["exact", "prefix"]  # type: ignore[attr-defined]  # SUBSCRIBE
 
 
 def test_unsubscribing_is_confirmed(joined: ClientProtocol) -> None:
     sink = subscribed(joined)
     answer: Future[Any] = Future()
-    joined.unsubscribe("a.b", "exact", sink.put, answer)
+    joined.standing.unsubscribe("a.b", "exact", sink, answer)
     assert not answer.done()
     joined.receive(event(3))  # it was on its way
     joined.receive(m.Unsubscribed(2))
     answered(answer)
     assert sink.publications == []
-    assert joined.foreign_events == 0
+    assert joined.standing.foreign_events == 0
 
 
 def test_unsubscribing_what_is_not_subscribed_is_confirmed_at_once(joined: ClientProtocol) -> None:
     answer: Future[Any] = Future()
-    joined.unsubscribe("a.b", "exact", Sink().put, answer)
+    joined.standing.unsubscribe("a.b", "exact", Sink(), answer)
     answered(answer)
 
 
@@ -435,7 +349,7 @@ def test_an_unsubscription_that_is_refused_or_lost_is_done_all_the_same(
 ) -> None:
     sink = subscribed(joined)
     answer: Future[Any] = Future()
-    joined.unsubscribe("a.b", "exact", sink.put, answer)
+    joined.standing.unsubscribe("a.b", "exact", sink, answer)
     if how == "error":
         joined.receive(error(34, 2, "wamp.error.no_such_subscription"))
     else:
@@ -447,9 +361,9 @@ def test_a_subscription_that_nobody_waits_for_any_more_is_given_back(
     joined: ClientProtocol, wire: Recorder
 ) -> None:
     sink, answer = Sink(), Future[Any]()
-    joined.subscribe("a.b", "exact", sink.put, answer)
+    joined.standing.subscribe("a.b", "exact", sink, answer)
     answer.cancel()
-    joined.unsubscribe("a.b", "exact", sink.put)
+    joined.standing.unsubscribe("a.b", "exact", sink)
     wire.taken()
     joined.receive(m.Subscribed(1, 5))
     assert wire.taken() == [m.Unsubscribe(2, 5)]
@@ -461,20 +375,20 @@ def test_an_abandoned_subscription_is_forgotten_with_its_connection(
     joined: ClientProtocol, wire: Recorder
 ) -> None:
     sink = Sink()
-    joined.subscribe("a.b", "exact", sink.put, Future())
-    joined.unsubscribe("a.b", "exact", sink.put)
+    joined.standing.subscribe("a.b", "exact", sink, Future())
+    joined.standing.unsubscribe("a.b", "exact", sink)
     assert rejoin(joined, wire) == []
-    assert joined._subscriptions == {}
+    assert joined.standing._subscriptions == {}
 
 
 def test_who_subscribes_while_an_abandoned_subscription_is_under_way_takes_it_over(
     joined: ClientProtocol, wire: Recorder
 ) -> None:
     abandoned, answer = Sink(), Future[Any]()
-    joined.subscribe("a.b", "exact", abandoned.put, answer)
-    joined.unsubscribe("a.b", "exact", abandoned.put)
+    joined.standing.subscribe("a.b", "exact", abandoned, answer)
+    joined.standing.unsubscribe("a.b", "exact", abandoned)
     sink, second = Sink(), Future[Any]()
-    joined.subscribe("a.b", "exact", sink.put, second)
+    joined.standing.subscribe("a.b", "exact", sink, second)
     joined.receive(m.Subscribed(1, 5))
     answered(second)
     assert [type(sent) for sent in wire.taken()] == [m.Subscribe]
@@ -486,9 +400,9 @@ def test_who_subscribes_while_the_topic_is_being_unsubscribed_is_subscribed(
     joined: ClientProtocol, wire: Recorder
 ) -> None:
     first = subscribed(joined)
-    joined.unsubscribe("a.b", "exact", first.put)
+    joined.standing.unsubscribe("a.b", "exact", first)
     sink, answer = Sink(), Future[Any]()
-    joined.subscribe("a.b", "exact", sink.put, answer)
+    joined.standing.subscribe("a.b", "exact", sink, answer)
     assert [type(sent) for sent in wire.taken()] == [m.Subscribe, m.Unsubscribe, m.Subscribe]
     joined.receive(m.Unsubscribed(2))
     joined.receive(m.Subscribed(3, 5))
@@ -499,9 +413,9 @@ def test_who_subscribes_while_the_topic_is_being_unsubscribed_is_subscribed(
 
 def test_confirmations_that_come_in_another_order_lose_no_subscription(joined: ClientProtocol) -> None:
     first = subscribed(joined)
-    joined.unsubscribe("a.b", "exact", first.put)
+    joined.standing.unsubscribe("a.b", "exact", first)
     sink = Sink()
-    joined.subscribe("a.b", "exact", sink.put, Future())
+    joined.standing.subscribe("a.b", "exact", sink, Future())
     joined.receive(m.Subscribed(3, 5))
     joined.receive(m.Unsubscribed(2))
     joined.receive(event(1))
@@ -510,7 +424,7 @@ def test_confirmations_that_come_in_another_order_lose_no_subscription(joined: C
 
 def test_one_id_for_two_subscriptions_is_a_violation(joined: ClientProtocol) -> None:
     subscribed(joined)
-    joined.subscribe("c.d", "exact", Sink().put, Future())
+    joined.standing.subscribe("c.d", "exact", Sink(), Future())
     with pytest.raises(ProtocolViolation):
         joined.receive(m.Subscribed(2, 5))
 
@@ -519,11 +433,11 @@ def test_a_refused_subscription_tells_who_waits_and_is_not_asked_for_again(
     joined: ClientProtocol, wire: Recorder
 ) -> None:
     sink, answer = Sink(), Future[Any]()
-    joined.subscribe("a.b", "exact", sink.put, answer)
+    joined.standing.subscribe("a.b", "exact", sink, answer)
     joined.receive(error(32, 1, "wamp.error.not_authorized"))
     with pytest.raises(ApplicationError, match="not_authorized"):
         answered(answer)
-    joined.unsubscribe("a.b", "exact", sink.put)
+    joined.standing.unsubscribe("a.b", "exact", sink)
     assert rejoin(joined, wire) == []
     assert wire.not_restored == []
 
@@ -537,14 +451,14 @@ def test_subscriptions_are_made_again_after_each_join_under_new_ids(
     joined.receive(m.Subscribed(1, 6))
     joined.receive(event(2, subscription=6))
     assert sink.publications == [2]
-    assert joined.foreign_events == 1
+    assert joined.standing.foreign_events == 1
 
 
 def test_a_subscription_under_way_when_the_connection_is_lost_goes_on_with_the_next(
     joined: ClientProtocol, wire: Recorder
 ) -> None:
     answer: Future[Any] = Future()
-    joined.subscribe("a.b", "exact", Sink().put, answer)
+    joined.standing.subscribe("a.b", "exact", Sink(), answer)
     assert len(rejoin(joined, wire)) == 1
     assert not answer.done()
     joined.receive(m.Subscribed(1, 5))
@@ -555,7 +469,7 @@ def test_a_subscription_asked_for_without_connection_is_made_with_the_next(
     protocol: ClientProtocol, wire: Recorder
 ) -> None:
     answer: Future[Any] = Future()
-    protocol.subscribe("a.b", "exact", Sink().put, answer)
+    protocol.standing.subscribe("a.b", "exact", Sink(), answer)
     protocol.connected(wire)
     protocol.receive(WELCOME)
     assert [type(sent) for sent in wire.taken()] == [m.Hello, m.Subscribe]
@@ -568,7 +482,7 @@ def test_what_was_unsubscribed_without_connection_is_not_asked_for_again(
 ) -> None:
     sink = subscribed(joined)
     joined.lost("gone")
-    joined.unsubscribe("a.b", "exact", sink.put)
+    joined.standing.unsubscribe("a.b", "exact", sink)
     joined.connected(wire)
     wire.taken()
     joined.receive(WELCOME)
@@ -588,13 +502,9 @@ def test_a_subscription_that_cannot_be_restored_is_reported_and_asked_for_with_t
 # Registrations
 
 
-def add(first: int, second: int) -> int:
-    return first + second
-
-
 def registered(protocol: ClientProtocol, held: int = 8, request: int = 1) -> None:
     answer: Future[Any] = Future()
-    protocol.register("a.add", add, answer)
+    protocol.standing.register("a.add", ADD, ALONE, answer)
     protocol.receive(m.Registered(request, held))
     answered(answer)
 
@@ -610,20 +520,20 @@ def test_an_invocation_reaches_the_function_and_is_answered_once(
     assert wire.taken() == [m.Register(1, m.RegisterOptions(), "a.add")]
     joined.receive(invocation(31))
     [opened] = wire.invocations
-    assert (opened.procedure, opened.function) == ("a.add", add)
-    assert joined.running_invocations == 1
-    joined.answer_invocation(opened, PlainPayload([3]))
-    joined.answer_invocation(opened, PlainPayload([4]))
-    joined.refuse_invocation(opened, "com.example.no", EMPTY)
+    assert (opened.procedure, opened.target) == ("a.add", ADD)
+    assert len(joined.invocations) == 1
+    joined.invocations.answer(opened, PlainPayload([3]))
+    joined.invocations.answer(opened, PlainPayload([4]))
+    joined.invocations.refuse(opened, "com.example.no", EMPTY)
     assert wire.taken() == [m.Yield(31, m.YieldOptions(), PlainPayload([3]))]
-    assert joined.running_invocations == 0
+    assert len(joined.invocations) == 0
 
 
 def test_a_refused_invocation_becomes_error(joined: ClientProtocol, wire: Recorder) -> None:
     registered(joined)
     wire.taken()
     joined.receive(invocation(31))
-    joined.refuse_invocation(wire.invocations[0], "com.example.no", PlainPayload(["so"]))
+    joined.invocations.refuse(wire.invocations[0], "com.example.no", PlainPayload(["so"]))
     assert wire.taken() == [m.Error(68, 31, {}, "com.example.no", PlainPayload(["so"]))]
 
 
@@ -636,9 +546,9 @@ def test_an_answer_for_a_connection_that_is_gone_is_not_sent_on_the_next(
     joined.receive(m.Registered(1, 8))
     joined.receive(invocation(1))  # the same number, another call
     old, new = wire.invocations
-    joined.answer_invocation(old, PlainPayload(["old"]))
+    joined.invocations.answer(old, PlainPayload(["old"]))
     assert wire.taken() == []
-    joined.answer_invocation(new, PlainPayload(["new"]))
+    joined.invocations.answer(new, PlainPayload(["new"]))
     assert wire.taken() == [m.Yield(1, m.YieldOptions(), PlainPayload(["new"]))]
 
 
@@ -662,7 +572,7 @@ def test_a_procedure_can_be_registered_once_a_session(joined: ClientProtocol, wi
     registered(joined)
     wire.taken()
     answer: Future[Any] = Future()
-    joined.register("a.add", add, answer)
+    joined.standing.register("a.add", ADD, ALONE, answer)
     with pytest.raises(ApplicationError, match="procedure_already_exists"):
         answered(answer)
     assert wire.taken() == []
@@ -673,7 +583,7 @@ def test_unregistering_is_confirmed_and_then_the_procedure_can_be_registered_aga
 ) -> None:
     registered(joined)
     answer: Future[Any] = Future()
-    joined.unregister("a.add", add, answer)
+    joined.standing.unregister("a.add", "exact", ADD, answer)
     joined.receive(m.Unregistered(2))
     answered(answer)
     registered(joined, held=9, request=3)
@@ -686,7 +596,7 @@ def test_a_registration_is_only_taken_back_by_the_function_that_made_it(
     registered(joined)
     wire.taken()
     answer: Future[Any] = Future()
-    joined.unregister("a.add", print, answer)
+    joined.standing.unregister("a.add", "exact", Implementation(), answer)
     answered(answer)
     assert wire.taken() == []
 
@@ -699,12 +609,12 @@ def test_a_registration_refused_after_joining_again_can_be_restored_later(
     # The router has not noticed yet that the last connection is gone.
     joined.receive(error(64, 1, "wamp.error.procedure_already_exists"))
     assert wire.not_restored == [("a.add", "wamp.error.procedure_already_exists")]
-    standing = next(iter(joined._registrations.values()))
-    joined.restore(standing)
-    joined.restore(standing)  # it is under way
+    standing = next(iter(joined.standing._registrations.values()))
+    joined.standing.restore(standing)
+    joined.standing.restore(standing)  # it is under way
     assert wire.taken() == [m.Register(2, m.RegisterOptions(), "a.add")]
     joined.receive(m.Registered(2, 10))
-    joined.restore(standing)  # it is there
+    joined.standing.restore(standing)  # it is there
     assert wire.taken() == []
     joined.receive(invocation(1, registration=10))
     assert len(wire.invocations) == 1
@@ -712,6 +622,6 @@ def test_a_registration_refused_after_joining_again_can_be_restored_later(
 
 def test_one_id_for_two_registrations_is_a_violation(joined: ClientProtocol) -> None:
     registered(joined)
-    joined.register("a.other", print, Future())
+    joined.standing.register("a.other", Implementation(), ALONE, Future())
     with pytest.raises(ProtocolViolation):
         joined.receive(m.Registered(2, 8))

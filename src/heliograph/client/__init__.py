@@ -18,17 +18,23 @@ from heliograph.client.errors import (
     PublicationRefused,
     PublishError,
     RequestTimeout,
+    ResultsOverrun,
     WampError,
 )
 
 if TYPE_CHECKING:
     from heliograph.client.connecting import connect
+    from heliograph.client.event import Event, Gap, Missed
+    from heliograph.client.events import Events
+    from heliograph.client.invocation import Invocation
     from heliograph.client.options import ClientOptions
     from heliograph.client.payload import Result
+    from heliograph.client.progressive_call import ProgressiveCall
     from heliograph.client.publisher import Publisher
     from heliograph.client.registration import Registration
+    from heliograph.client.rejoin import Rejoin
     from heliograph.client.session import Session
-    from heliograph.client.subscription import Event, Subscription
+    from heliograph.client.subscription import Subscription
 
 __all__ = [
     "ApplicationError",
@@ -37,14 +43,21 @@ __all__ = [
     "ConnectFailed",
     "ConnectionLost",
     "Event",
+    "Events",
+    "Gap",
     "HeliographError",
+    "Invocation",
     "JoinRefused",
+    "Missed",
+    "ProgressiveCall",
     "PublicationRefused",
     "PublishError",
     "Publisher",
     "Registration",
+    "Rejoin",
     "RequestTimeout",
     "Result",
+    "ResultsOverrun",
     "Session",
     "Subscription",
     "WampError",
@@ -53,9 +66,15 @@ __all__ = [
 
 _HOMES = {
     "ClientOptions": "options",
-    "Event": "subscription",
+    "Event": "event",
+    "Events": "events",
+    "Gap": "event",
+    "Invocation": "invocation",
+    "Missed": "event",
+    "ProgressiveCall": "progressive_call",
     "Publisher": "publisher",
     "Registration": "registration",
+    "Rejoin": "rejoin",
     "Result": "payload",
     "Session": "session",
     "Subscription": "subscription",

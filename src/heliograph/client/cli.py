@@ -12,11 +12,11 @@ import msgspec
 
 from heliograph.client.connecting import connect
 from heliograph.client.errors import BadPayload, HeliographError, WampError
+from heliograph.client.event import Event
 from heliograph.client.options import ClientOptions
 from heliograph.client.payload import Result
 from heliograph.client.publisher import Publisher
 from heliograph.client.session import Session
-from heliograph.client.subscription import Event
 from heliograph.wamp.errors import PayloadError
 from heliograph.wire.serializers import SERIALIZER_NAMES, serializer
 

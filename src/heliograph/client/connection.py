@@ -14,14 +14,18 @@ from heliograph.client.errors import (
     HeliographError,
     JoinRefused,
 )
+from heliograph.client.features import has_announced
+from heliograph.client.invocations import OpenInvocation
 from heliograph.client.options import ClientOptions
-from heliograph.client.protocol import ClientProtocol, OpenInvocation, State
+from heliograph.client.protocol import ClientProtocol, State
 from heliograph.client.reconnect import Clock, Random, backoff_of
-from heliograph.client.registration import InvocationRunner
+from heliograph.client.rejoin import Rejoin, RejoinCallback
+from heliograph.client.runner import InvocationRunner
 from heliograph.client.standing import StandingRequest
 from heliograph.client.websocket import WebSocketLink, open_websocket
 from heliograph.wamp.errors import PROCEDURE_ALREADY_EXISTS
 from heliograph.wamp.messages import Welcome
+from heliograph.wamp.payload import Payload
 from heliograph.wire.serializers.serializer import Serializer
 
 logger = logging.getLogger("heliograph.client")
@@ -48,6 +52,7 @@ class Connection:
 
     Attributes:
         protocol: the session's protocol.
+        clock: what pauses are waited by.
         joins: how many times the session has joined.
     """
 
@@ -72,19 +77,21 @@ class Connection:
         self.joins = 0
         self.join_callbacks: list[JoinCallback] = []
         self.leave_callbacks: list[LeaveCallback] = []
+        self.rejoin_callbacks: list[RejoinCallback] = []
+        self.clock = clock
         self._realm = realm
         self._serializers = serializers
         self._ssl_context = ssl_context
         self._headers = headers
         self._reconnect = reconnect
         self._retry_first = retry_first
-        self._clock = clock
         self._random = random
         self._runner = InvocationRunner(
-            self.protocol,
+            self.protocol.invocations,
             serializer=lambda: self.serializer,
+            writable=self.writable,
             spawn=self.spawn,
-            max_running=options.max_running_calls,
+            options=options,
         )
         self._link: WebSocketLink | None = None
         self._outcome: asyncio.Future[None] | None = None
@@ -94,6 +101,8 @@ class Connection:
         self._supervisor: asyncio.Task[None] | None = None
         self._is_closing = False
         self._last_failure = ""
+        self._lost: tuple[float, HeliographError] | None = None
+        self._failed: dict[str, ApplicationError] = {}
 
     # Opening and closing
 
@@ -123,6 +132,7 @@ class Connection:
         self._is_closing = True
         try:
             await self._leave()
+            self.protocol.standing.closed(None)
             if self._callbacks:  # those of `on_leave`, just now
                 await asyncio.wait(self._callbacks, timeout=self.options.close_timeout_s)
         finally:
@@ -171,17 +181,18 @@ class Connection:
             else:
                 if not first.done():
                     first.set_result(None)
-                since = self._clock.monotonic()
+                since = self.clock.monotonic()
                 try:
                     await link.wait_closed()
                 finally:
                     link.abort()
-                if self._clock.monotonic() - since >= self.options.stable_after_s:
+                if self.clock.monotonic() - since >= self.options.stable_after_s:
                     backoff.reset()
                 if not self._reconnect:
+                    self.protocol.standing.closed(self._lost and self._lost[1])
                     return
             if not self._is_closing:
-                await self._clock.sleep(backoff.next())
+                await self.clock.sleep(backoff.next())
 
     def _is_worth_retrying(self, error: HeliographError) -> bool:
         if not self._retry_first or isinstance(error, JoinRefused):
@@ -246,6 +257,7 @@ class Connection:
         """Let waiting requests go on and call who asked for it."""
         self.joins += 1
         self._last_failure = ""
+        self._failed = {}
         logger.info("joined %s at %s as session %d", self._realm, self._shown_url, welcome.session)
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_result(None)
@@ -257,6 +269,7 @@ class Connection:
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_exception(error)
         if was_joined:
+            self._lost = (self.clock.monotonic(), error)
             if not self._is_closing:
                 logger.warning("left %s at %s: %s", self._realm, self._shown_url, error)
             for callback in tuple(self.leave_callbacks):
@@ -266,15 +279,46 @@ class Connection:
         """Run the function that was called."""
         self._runner.start(invocation)
 
+    def piece_came(self, invocation: OpenInvocation, payload: Payload) -> None:
+        """Hand the function a further piece of its call."""
+        self._runner.piece_came(invocation, payload)
+
+    def interrupted(self, invocation: OpenInvocation) -> None:
+        """Stop the function: its caller has given up."""
+        self._runner.interrupted(invocation)
+
+    def dropped(self, invocation: OpenInvocation) -> None:
+        """Take note that a function's answer cannot reach its caller any more."""
+        self._runner.dropped(invocation)
+
+    def restored(self) -> None:
+        """Tell who asked for it how joining again went."""
+        lost, welcome = self._lost, self.protocol.welcome
+        if lost is None or welcome is None:
+            return
+        self._lost = None
+        subscriptions, registrations = self.protocol.standing.held()
+        rejoin = Rejoin(
+            away_s=self.clock.monotonic() - lost[0],
+            cause=lost[1],
+            subscriptions=subscriptions,
+            registrations=registrations,
+            failed=self._failed,
+            has_history=has_announced(welcome.details.roles, "broker", "event_history"),
+        )
+        for callback in tuple(self.rejoin_callbacks):
+            self._call(callback, rejoin)
+
     def restoring_failed(self, standing: StandingRequest, error: ApplicationError) -> None:
         """Try again where the router may only be late to notice that the last connection is gone."""
+        self._failed[standing.uri] = error
         logger.error("could not %s %s again: %s", standing.what, standing.uri, error)
         if error.uri == PROCEDURE_ALREADY_EXISTS:
             self.spawn(self._restore_later(standing))
 
     async def _restore_later(self, standing: StandingRequest) -> None:
-        await self._clock.sleep(self.options.ping_interval_s * self._random())
-        self.protocol.restore(standing)
+        await self.clock.sleep(self.options.ping_interval_s * self._random())
+        self.protocol.standing.restore(standing)
 
     def _call(self, callback: Callable[..., Awaitable[object] | object], *args: object) -> None:
         try:

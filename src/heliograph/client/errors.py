@@ -33,6 +33,10 @@ class RequestTimeout(HeliographError, TimeoutError):  # noqa: N818 - reads as wh
     """The answer did not come in time; what was asked for may still happen."""
 
 
+class ResultsOverrun(HeliographError):  # noqa: N818 - reads as what happened
+    """Progressive results came faster than they were read; the call was canceled."""
+
+
 class BadPayload(HeliographError):  # noqa: N818 - reads as what happened
     """Arguments that cannot be expressed in the session's serializer, or an answer that cannot be read."""
 

@@ -23,7 +23,11 @@ class ClientOptions(Struct, frozen=True, kw_only=True):
         stable_after_s: a session that lasted this long starts the pauses from the beginning
         max_message_bytes: largest message accepted from the router, after reassembly
         write_high_water_bytes: `await publish(…)` waits while more than this many bytes are unsent
-        max_queued_events: events that may wait for a subscription's handler; beyond it the oldest are dropped, counted
+        max_queued_events: events that may wait for who reads a subscription; beyond it the oldest are dropped, counted
+        max_queued_results: progressive results of a call that may wait for who reads them; beyond it the call is
+            canceled. Also the results of an asynchronous generator that are collected for a caller who takes no
+            progress
+        max_queued_pieces: pieces of a call that may wait for the procedure; beyond it the caller gets an error
         max_running_calls: calls to this client's procedures at once; beyond it a caller gets an error at once
     """
 
@@ -40,6 +44,8 @@ class ClientOptions(Struct, frozen=True, kw_only=True):
     max_message_bytes: int = 16 * MIB
     write_high_water_bytes: int = 256 * KIB
     max_queued_events: int = 1000
+    max_queued_results: int = 1000
+    max_queued_pieces: int = 1000
     max_running_calls: int = 1000
 
     def __post_init__(self) -> None:

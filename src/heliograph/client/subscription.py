@@ -1,56 +1,30 @@
-"""Events and the subscriptions they come by."""
+"""Subscriptions that call a handler."""
 
-import asyncio
 import inspect
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from heliograph.client.errors import BadPayload
-from heliograph.client.payload import read_payload
+from heliograph.client.event import Event, Gap, event_of
+from heliograph.client.feed import Feed
 from heliograph.wamp import messages
 from heliograph.wamp.uris import Match
 
 logger = logging.getLogger("heliograph.client")
 
-
-class Event:
-    """One event.
-
-    Attributes:
-        topic: the topic it was published to; with a pattern, not the pattern.
-        publication: the publication's id.
-        args: positional payload.
-        kwargs: keyword payload.
-    """
-
-    __slots__ = ("args", "kwargs", "publication", "topic")
-
-    def __init__(self, topic: str, publication: int, args: list[Any], kwargs: dict[str, Any]) -> None:
-        self.topic = topic
-        self.publication = publication
-        self.args = args
-        self.kwargs = kwargs
-
-    def __repr__(self) -> str:
-        return f"Event({self.topic!r}, {self.publication}, args={self.args!r}, kwargs={self.kwargs!r})"
-
-
 Handler = Callable[[Event], Awaitable[object] | object]
 """Takes an event; may be a coroutine function."""
 
+GapHandler = Callable[[Gap], Awaitable[object] | object]
+"""Takes a gap, between the events it stands between; may be a coroutine function."""
 
-class Subscription:
+
+class Subscription(Feed):
     """A handler's subscription. The handler gets its events one after the other, in the order they were published.
 
-    A handler that is slower than its events holds nobody up: `max_queued` of them wait, then the oldest are dropped.
-
-    Attributes:
-        topic: the topic or pattern.
-        match: how it is compared.
-        dropped: how many events were dropped because the handler was too slow.
-        failed: how many events could not be read or made the handler raise.
+    Events wait in a queue of `max_queued_events`; when it is full the oldest are dropped and counted, for a slow
+    handler must hold up neither the other subscriptions nor the memory.
     """
 
     def __init__(
@@ -58,78 +32,47 @@ class Subscription:
         handler: Handler,
         topic: str,
         match: Match,
-        *,
-        max_queued: int,
-        withdraw: Callable[["Subscription"], Awaitable[None]],
+        on_gap: GapHandler | None = None,
+        **feed: Any,
     ) -> None:
-        self.topic = topic
-        self.match: Match = match
-        self.dropped = 0
-        self.failed = 0
+        super().__init__(topic, match, **feed)
         self._handler = handler
-        self._max_queued = max_queued
-        self._withdraw = withdraw
-        self._queue: deque[tuple[messages.Event, str]] = deque()
-        self._is_active = True
-        self._is_behind = False
-        self._arrived = asyncio.Event()
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it has not been unsubscribed."""
-        return self._is_active
-
-    async def unsubscribe(self) -> None:
-        """End the subscription; events that still wait are not handled. Does nothing the second time.
-
-        Raises:
-            RequestTimeout: the router did not confirm in time; the handler is not called any more all the same.
-        """
-        if self._is_active:
-            self.stop()
-            await self._withdraw(self)
-
-    def stop(self) -> None:
-        """Let the handler finish the event it is at and no other."""
-        self._is_active = False
-        self._queue.clear()
-        self._arrived.set()
-
-    def put(self, message: messages.Event, topic: str) -> None:
-        """Queue an event for the handler."""
-        if not self._is_active:
-            return
-        if len(self._queue) >= self._max_queued:
-            self._queue.popleft()
-            self.dropped += 1
-            if not self._is_behind:
-                self._is_behind = True
-                logger.warning("the handler of %s is too slow: the oldest events are dropped", self.topic)
-        self._queue.append((message, topic))
-        self._arrived.set()
+        self._on_gap = on_gap
 
     async def run(self) -> None:
         """Hand events to the handler until the subscription ends."""
-        while self._is_active:
+        while self._is_active or self._queue:
             while self._queue:
-                await self._handle(*self._queue.popleft())
+                await self._handle(self._queue.popleft())
             self._is_behind = False
             self._arrived.clear()
             if self._is_active:
                 await self._arrived.wait()
 
-    async def _handle(self, message: messages.Event, topic: str) -> None:
+    async def _handle(self, item: tuple[messages.Event, str] | Gap) -> None:
+        if isinstance(item, Gap):
+            if self._on_gap is not None:
+                await self._call(self._on_gap, item)
+            return
+        message, topic = item
         try:
-            args, kwargs = read_payload(message.payload)
+            event = event_of(message, topic)
         except BadPayload as error:
             self.failed += 1
             logger.warning("an event on %s is left out: %s", topic, error)
             return
-        event = Event(message.details.topic or topic, message.publication, args, kwargs)
+        await self._call(self._handler, event)
+
+    async def _call(self, handler: Callable[[Any], Any], item: Event | Gap) -> None:
         try:
-            result = self._handler(event)
+            result = handler(item)
             if inspect.isawaitable(result):
                 await result
         except Exception:
             self.failed += 1
-            logger.exception("the handler of %s failed at publication %d", self.topic, event.publication)
+            logger.exception("the handler of %s failed at %r", self.topic, _shown(item))
+
+
+def _shown(item: Event | Gap) -> str:
+    # Not the payload: it may be anything, and secret.
+    return f"publication {item.publication}" if isinstance(item, Event) else "a gap"

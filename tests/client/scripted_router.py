@@ -46,6 +46,11 @@ from heliograph.wire.serializers.serializer import Serializer
 TIMEOUT_S = 10.0
 """No test waits longer for anything."""
 
+ROLES = {
+    "broker": {"features": {"event_history": True}},
+    "dealer": {"features": {"call_canceling": True, "progressive_call_invocations": True}},
+}
+
 Script = Callable[["Peer", Message], Any]
 
 
@@ -111,7 +116,7 @@ def obedient(peer: Peer, message: Message) -> None:
     """What a router does that likes everything; a subscription's id is 100 + its number."""
     match message:
         case Hello():
-            peer.send(Welcome(peer.router.next_id(), WelcomeDetails(roles={"broker": {}, "dealer": {}})))
+            peer.send(Welcome(peer.router.next_id(), WelcomeDetails(roles=ROLES)))
         case Subscribe(request=request, topic=topic):
             peer.send(Subscribed(request, peer.router.id_of(topic)))
         case Unsubscribe(request=request):

@@ -13,6 +13,7 @@ from heliograph.client import (
     ConnectionLost,
     Event,
     HeliographError,
+    Rejoin,
     Session,
     connect,
 )
@@ -376,3 +377,58 @@ async def test_a_router_that_answers_pings_is_not_left(router: ScriptedRouter) -
         await router.until(lambda: router.peer.pings == 3)
         assert session.joins == 1
         assert session.is_joined
+
+
+# What a session tells when it has joined again
+
+
+async def test_joining_again_is_reported_with_what_is_there_again_and_what_is_not(
+    router: ScriptedRouter,
+) -> None:
+    def forgetful(peer: Peer, message: m.Message) -> None:
+        """Refuses on the second connection what the first was given."""
+        if len(router.peers) > 1 and isinstance(message, m.Subscribe) and message.topic == "a.secret":
+            peer.send(m.Error(32, message.request, {}, "wamp.error.not_authorized"))
+        elif len(router.peers) > 1 and isinstance(message, m.Register) and message.procedure == "a.taken":
+            peer.send(m.Error(64, message.request, {}, "wamp.error.procedure_already_exists"))
+        else:
+            obedient(peer, message)
+
+    router.script = forgetful
+    reports: asyncio.Queue[Rejoin] = asyncio.Queue()
+    clock = InstantClock()
+    async with connect(router.url, clock=clock, **AT_ONCE) as session:
+        session.on_rejoin(reports.put)
+        await session.subscribe(print, "a.news")
+        await session.subscribe(print, "a.secret")
+        await session.register(print, "a.procedure")
+        await session.register(print, "a.taken")
+        assert reports.empty()
+        session.on_leave(lambda _: setattr(clock, "now_s", clock.now_s + 7))
+        router.peer.drop()
+        report = await eventually(reports.get())
+    assert report.away_s == 7
+    assert isinstance(report.cause, ConnectionLost)
+    assert (report.subscriptions, report.registrations) == (("a.news",), ("a.procedure",))
+    assert {uri: error.uri for uri, error in report.failed.items()} == {
+        "a.secret": "wamp.error.not_authorized",
+        "a.taken": "wamp.error.procedure_already_exists",
+    }
+    assert report.has_history
+
+
+async def test_a_session_without_subscriptions_reports_joining_again_at_once(
+    router: ScriptedRouter,
+) -> None:
+    reports: asyncio.Queue[Rejoin] = asyncio.Queue()
+    async with connect(router.url, **AT_ONCE) as session:
+        take_back = session.on_rejoin(reports.put)
+        router.peer.drop()
+        report = await eventually(reports.get())
+        assert (report.subscriptions, report.registrations, report.failed) == ((), (), {})
+        take_back()
+        turns = Turns(session)
+        router.peer.drop()
+        await turns.until(joins=1)
+        await session.call("a.b")
+    assert reports.empty()

@@ -849,3 +849,13 @@ async def test_nothing_is_left_behind(router: ScriptedRouter) -> None:
         await asyncio.sleep(0)
     gc.collect()
     assert {task for task in asyncio.all_tasks() if not task.done()} <= before
+
+
+async def test_who_publishes_without_a_pause_leaves_others_their_turn(router: ScriptedRouter) -> None:
+    async with connect(router.url) as session:
+        others = asyncio.create_task(asyncio.sleep(0))
+        for _ in range(1000):
+            await session.publish("a.b")
+            if others.done():
+                break
+        assert others.done()

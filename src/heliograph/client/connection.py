@@ -30,6 +30,9 @@ from heliograph.wire.serializers.serializer import Serializer
 
 logger = logging.getLogger("heliograph.client")
 
+SENDS_A_TURN = 32
+"""Messages that one task may send before the others have their turn."""
+
 JoinCallback = Callable[[], Awaitable[object] | object]
 LeaveCallback = Callable[[HeliographError], Awaitable[object] | object]
 
@@ -100,6 +103,7 @@ class Connection:
         self._callbacks: set[asyncio.Task[None]] = set()
         self._supervisor: asyncio.Task[None] | None = None
         self._is_closing = False
+        self._sends = 0
         self._last_failure = ""
         self._lost: tuple[float, HeliographError] | None = None
         self._failed: dict[str, ApplicationError] = {}
@@ -247,7 +251,13 @@ class Connection:
         return self._serializers[0] if self._link is None else self._link.serializer
 
     async def writable(self) -> None:
-        """Wait until there is room to write, or no session."""
+        """Wait until there is room to write, or no session; now and then let others have their turn.
+
+        Who sends without a pause to a router that reads as fast would otherwise never let this end read.
+        """
+        self._sends += 1
+        if self._sends % SENDS_A_TURN == 0:
+            await asyncio.sleep(0)
         while self.protocol.state is State.JOINED and self._link is not None and not self._link.is_writable:
             await self._link.writable()
 

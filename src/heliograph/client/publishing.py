@@ -1,12 +1,14 @@
 """A session as publisher."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from heliograph.client.role import Role, new_answer
 from heliograph.wamp.messages import PublishOptions
 
 T = TypeVar("T")
+
+TestamentScope = Literal["destroyed", "detached"]
 
 
 class PublisherRole(Role):
@@ -93,6 +95,43 @@ class PublisherRole(Role):
         finally:
             self._protocol.requests.forget(request)
         return publication
+
+    async def add_testament(
+        self,
+        topic: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        scope: TestamentScope = "destroyed",
+        **publish_options: Any,
+    ) -> None:
+        """Leave an event with the router, which publishes it when this session is gone, by whatever cause.
+
+        It is of this joining of the session: after joining again, from `session.on_join`, it has to be left again.
+
+        Args:
+            topic: where to.
+            args: positional payload.
+            kwargs: keyword payload.
+            scope: `destroyed` publishes it when the session has ended, `detached` when its connection has.
+            publish_options: of PUBLISH, for example `retain=True`.
+
+        Raises:
+            what `call` raises.
+        """
+        self._check(topic)
+        arguments = {"publish_options": publish_options, "scope": scope}
+        await self._call_router(
+            "wamp.session.add_testament", [topic, list(args), dict(kwargs or {})], arguments
+        )
+
+    async def flush_testaments(self, *, scope: TestamentScope = "destroyed") -> None:
+        """Take back the testaments of a scope.
+
+        Raises:
+            what `call` raises.
+        """
+        await self._call_router("wamp.session.flush_testaments", [], {"scope": scope})
 
 
 def _listed(values: Sequence[T] | None) -> list[T] | None:

@@ -1,11 +1,12 @@
 """What the four roles of a session have in common: how they wait for answers and check URIs."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from heliograph.client.connection import Connection
 from heliograph.client.errors import ApplicationError, ConnectionLost, RequestTimeout
-from heliograph.client.payload import encode_payload
+from heliograph.client.payload import Result, encode_payload, read_payload
 from heliograph.client.protocol import State
 from heliograph.wamp.errors import INVALID_URI, RequestError
 from heliograph.wamp.payload import Payload
@@ -38,6 +39,16 @@ class Role:
                 return await answer
         except TimeoutError:
             raise RequestTimeout(f"{what}: no answer within {timeout_s:g} s") from None
+
+    async def _call_router(self, procedure: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Result:
+        """Call a procedure of the router's own, which answers within `request_timeout_s`."""
+        answer = new_answer()
+        request = self._protocol.calls.call(procedure, await self._encoded(args, kwargs), answer)
+        try:
+            result = await self._answered(answer, f"calling {procedure}", self._options.request_timeout_s)
+        finally:
+            self._protocol.calls.give_up(request, "skip")
+        return Result(*read_payload(result))
 
     async def _held(self, answer: asyncio.Future[None], what: str) -> None:
         """Wait until the router holds a standing request, or no longer than `request_timeout_s`."""

@@ -1,13 +1,12 @@
 """A session as subscriber."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
 from heliograph.client.errors import BadPayload, ConnectionLost
 from heliograph.client.event import Event, Gap, Missed
 from heliograph.client.events import Events
 from heliograph.client.feed import Feed
-from heliograph.client.payload import encode_payload, read_payload
 from heliograph.client.role import Role, new_answer
 from heliograph.client.subscription import GapHandler, Handler, Subscription
 from heliograph.wamp.messages import EventDetails
@@ -148,15 +147,8 @@ class SubscriberRole(Role):
         if held is None:
             raise ConnectionLost(f"the router does not hold {feed.topic} now")
         conditions = {} if gap.last_publication is None else {"from_publication": gap.last_publication}
-        answer = new_answer()
-        payload = encode_payload(self._connection.serializer, [held], conditions)
-        request = self._protocol.calls.call(GET_EVENTS, payload, answer)
-        try:
-            result = await self._answered(answer, f"calling {GET_EVENTS}", self._options.request_timeout_s)
-        finally:
-            self._protocol.calls.give_up(request, "skip")
-        args, _ = read_payload(result)
-        events = _history(args, feed.topic)
+        result = await self._call_router(GET_EVENTS, [held], conditions)
+        events = _history(result.args, feed.topic)
         is_complete = bool(events) and events[0].publication == gap.last_publication
         if is_complete:
             del events[0]
@@ -172,7 +164,7 @@ def _before(events: list[Event], first_after_gap: list[int]) -> list[Event]:
     return events
 
 
-def _history(args: list[Any], topic: str) -> list[Event]:
+def _history(args: Sequence[Any], topic: str) -> list[Event]:
     """Return the events that `wamp.subscription.get_events` tells of; raises `BadPayload` where they make no sense."""
     entries = args[0] if len(args) == 1 and isinstance(args[0], list) else args
     try:

@@ -17,10 +17,12 @@ UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h: an optional dependency is not 
 # The extra that brings each module, for those that are not there without it.
 EXTRAS = {
     "aiohttp": "router",
+    "argon2": "auth",
     "cbor2": "router",
     "django": "monitor",
     "gunicorn": "router",
     "httptools": "router",
+    "nacl": "auth",
     "psutil": "agent",
     "starlette": "router",
     "uvicorn": "router",
@@ -62,6 +64,8 @@ SUBCOMMANDS = {
     "call": Subcommand("call a procedure", "heliograph.client.cli"),
     "agent": Subcommand("measure this machine and publish what is found", "heliograph.agent.cli"),
     "monitor": Subcommand("run the fleet monitor", "heliograph.monitor.cli"),
+    "keygen": Subcommand("make a key pair for cryptosign", "heliograph.auth.cli"),
+    "secret": Subcommand("make what a router keeps of a secret", "heliograph.auth.cli"),
     "version": Subcommand("print the versions of everything that matters"),
 }
 
@@ -306,6 +310,8 @@ def _print_versions(arguments: argparse.Namespace) -> int:
         "cbor2",
         "Django",
         "psutil",
+        "PyNaCl",
+        "argon2-cffi",
     ):
         try:
             print(f"{name} {version(name)}")

@@ -126,13 +126,13 @@ class TestScram:
         assert (ours.stored_key.hex(), ours.server_key.hex()) == (theirs["stored-key"], theirs["server-key"])
 
     def test_our_client_says_what_its_client_says(self, autobahn):
-        ours = scram.ClientExchange(SECRET, "peter", nonce=bytes(scram.NONCE_BYTES))
+        ours = scram.ClientExchange("peter", nonce=bytes(scram.NONCE_BYTES))
         theirs = autobahn.create_authenticator("scram", authid="peter", password=SECRET)
         theirs._client_nonce = ours.hello_extra["nonce"]
         router = scram.ServerExchange(
             "scram", self.RECORD, authid="peter", hello_extra=ours.hello_extra, server_nonce=b"\x01" * 18
         )
-        signature, _ = ours.respond("scram", router.challenge_extra)
+        signature, _ = ours.respond(SECRET, "scram", router.challenge_extra)
         assert signature == theirs.on_challenge(SESSION, challenge("scram", router.challenge_extra)).decode()
 
 

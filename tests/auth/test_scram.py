@@ -22,7 +22,18 @@ WAMP_SCRAM = DIALECTS[0][1]
 
 
 def client(password="pencil", authid="user"):
-    return ClientExchange(password, authid, nonce=CLIENT_NONCE)
+    return Client(password, authid, nonce=CLIENT_NONCE)
+
+
+class Client(ClientExchange):
+    """One that remembers the password."""
+
+    def __init__(self, password, authid, *, nonce):
+        super().__init__(authid, nonce=nonce)
+        self.password = password
+
+    def answer(self, method, extra):
+        return self.respond(self.password, method, extra)
 
 
 def server(method="wamp-scram", record=WAMP_SCRAM, *, authid="user", hello_extra=None, **more):
@@ -33,7 +44,7 @@ def server(method="wamp-scram", record=WAMP_SCRAM, *, authid="user", hello_extra
 
 
 def test_the_example_of_rfc_7677_which_the_specification_takes_over():
-    exchange = ClientExchange("pencil", "user", nonce=from_base64("rOprNGfwEbeRWgbNEkqO"))
+    exchange = Client("pencil", "user", nonce=from_base64("rOprNGfwEbeRWgbNEkqO"))
     nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
     challenge = {
         "nonce": nonce,
@@ -42,7 +53,7 @@ def test_the_example_of_rfc_7677_which_the_specification_takes_over():
         "iterations": 4096,
         "memory": None,
     }
-    signature, extra = exchange.respond("wamp-scram", challenge)
+    signature, extra = exchange.answer("wamp-scram", challenge)
     assert signature == "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
     assert extra == {"nonce": nonce, "channel_binding": None, "cbind_data": None}
     exchange.check_router({"verifier": "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="})
@@ -54,20 +65,20 @@ class TestEachDialect:
     def test_proves_both_ends_to_each_other(self, method, record):
         ours = client()
         theirs = server(method, record, hello_extra=ours.hello_extra)
-        ours.check_router(theirs.verify(*ours.respond(method, theirs.challenge_extra)))
+        ours.check_router(theirs.verify(*ours.answer(method, theirs.challenge_extra)))
 
     def test_refuses_another_password(self, method, record):
         theirs = server(method, record)
         with pytest.raises(AuthenticationFailed):
-            theirs.verify(*client("pencils").respond(method, theirs.challenge_extra))
+            theirs.verify(*client("pencils").answer(method, theirs.challenge_extra))
 
     def test_refuses_another_name(self, method, record):
         theirs = server(method, record)
         with pytest.raises(AuthenticationFailed):
-            theirs.verify(*client(authid="resu").respond(method, theirs.challenge_extra))
+            theirs.verify(*client(authid="resu").answer(method, theirs.challenge_extra))
 
     def test_refuses_an_answer_to_another_challenge(self, method, record):
-        replayed = client().respond(method, server(method, record).challenge_extra)
+        replayed = client().answer(method, server(method, record).challenge_extra)
         fresh = ServerExchange(
             method,
             record,
@@ -83,13 +94,13 @@ class TestEachDialect:
     )
     def test_refuses_nonsense(self, method, record, signature):
         theirs = server(method, record)
-        _, extra = client().respond(method, theirs.challenge_extra)
+        _, extra = client().answer(method, theirs.challenge_extra)
         with pytest.raises(AuthenticationFailed):
             theirs.verify(signature, extra)
 
     def test_refuses_a_router_without_the_keys(self, method, record):
         ours = client()
-        ours.respond(method, server(method, record).challenge_extra)
+        ours.answer(method, server(method, record).challenge_extra)
         for claimed in (None, {}, {"verifier": None}, {"verifier": "v="}, {"verifier": to_base64(bytes(32))}):
             with pytest.raises(RouterNotProven):
                 ours.check_router(claimed)
@@ -118,7 +129,7 @@ class TestAnswer:
     )
     def test_must_repeat_what_was_agreed(self, changed):
         theirs = server()
-        signature, extra = client().respond("wamp-scram", theirs.challenge_extra)
+        signature, extra = client().answer("wamp-scram", theirs.challenge_extra)
         with pytest.raises(AuthenticationFailed):
             theirs.verify(signature, {**extra, **changed})
 
@@ -126,7 +137,7 @@ class TestAnswer:
         hello_extra = {**client().hello_extra, "channel_binding": "tls-unique"}
         channel_ids = {"tls-unique": b"\x01" * 12}
         theirs = server(hello_extra=hello_extra, channel_ids=channel_ids)
-        signature, extra = client().respond("wamp-scram", theirs.challenge_extra)
+        signature, extra = client().answer("wamp-scram", theirs.challenge_extra)
         bound = {**extra, "channel_binding": "tls-unique", "cbind_data": to_base64(channel_ids["tls-unique"])}
         # The right channel, but a proof that does not cover it.
         with pytest.raises(AuthenticationFailed):
@@ -135,13 +146,13 @@ class TestAnswer:
     def test_may_name_users_with_signs_that_mean_something(self):
         ours = client(authid="a=b,c")
         theirs = server(authid="a=b,c", hello_extra=ours.hello_extra)
-        ours.check_router(theirs.verify(*ours.respond("wamp-scram", theirs.challenge_extra)))
+        ours.check_router(theirs.verify(*ours.answer("wamp-scram", theirs.challenge_extra)))
 
     def test_takes_what_looks_the_same_for_the_same_password(self):
         record = Record.make("pässword\u00a0x", kdf="pbkdf2", **PBKDF2)
         ours = client("pa\u0308ssword x")
         theirs = server(record=record, hello_extra=ours.hello_extra)
-        ours.check_router(theirs.verify(*ours.respond("wamp-scram", theirs.challenge_extra)))
+        ours.check_router(theirs.verify(*ours.answer("wamp-scram", theirs.challenge_extra)))
 
 
 class TestChallenge:
@@ -174,7 +185,7 @@ class TestChallenge:
     )
     def test_that_is_unreasonable_is_refused_at_once(self, changed, reason):
         with pytest.raises(ChallengeRefused, match=reason):
-            client().respond("wamp-scram", self.challenge(**changed))
+            client().answer("wamp-scram", self.challenge(**changed))
 
     def test_has_no_null_for_autobahn(self):
         for method, record in DIALECTS[2:]:
@@ -182,7 +193,7 @@ class TestChallenge:
 
     def test_is_not_answered_with_a_password_that_cannot_be(self):
         with pytest.raises(ChallengeRefused, match="password"):
-            client("pen\u0007cil").respond("wamp-scram", self.challenge())
+            client("pen\u0007cil").answer("wamp-scram", self.challenge())
 
 
 class TestFakeRecord:
@@ -206,7 +217,7 @@ class TestFakeRecord:
     def test_serves_its_method_without_a_model_and_lets_nobody_in(self, method):
         theirs = server(method, fake_record("user", self.SECRET, method=method))
         with pytest.raises(AuthenticationFailed):
-            theirs.verify(*client().respond(method, theirs.challenge_extra))
+            theirs.verify(*client().answer(method, theirs.challenge_extra))
 
 
 class TestRecord:

@@ -30,7 +30,7 @@ class RouterNotProven(Exception):  # noqa: N818
     """The router let the client in without proving that it knows the client's password."""
 
 
-class LibraryMissing(Exception):  # noqa: N818
+class LibraryMissing(ImportError):  # noqa: N818
     """A method needs a library that is not installed.
 
     Args:

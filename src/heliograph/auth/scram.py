@@ -152,7 +152,6 @@ class ClientExchange:
     """The client's end of one exchange.
 
     Args:
-        password: what the user typed.
         authid: HELLO.Details.authid, in the normal form of SASLprep.
         nonce: `NONCE_BYTES` random octets, other ones for each exchange.
 
@@ -160,17 +159,17 @@ class ClientExchange:
         hello_extra: HELLO.Details.authextra.
     """
 
-    def __init__(self, password: str, authid: str, *, nonce: bytes) -> None:
-        self._password = password
+    def __init__(self, authid: str, *, nonce: bytes) -> None:
         self._authid = authid
         self._nonce = to_base64(nonce)
         self._expected: bytes | None = None
         self.hello_extra: dict[str, Any] = {"nonce": self._nonce, "channel_binding": None}
 
-    def respond(self, method: str, extra: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    def respond(self, password: str, method: str, extra: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return AUTHENTICATE.Signature and AUTHENTICATE.Extra. This is slow: keep it off an event loop.
 
         Args:
+            password: what the user typed.
             method: CHALLENGE.AuthMethod.
             extra: CHALLENGE.Extra.
 
@@ -178,12 +177,12 @@ class ClientExchange:
             ChallengeRefused: the challenge is no answer to this HELLO, or asks for unreasonable work.
             LibraryMissing: argon2-cffi is not installed.
         """
-        nonce, salt, iterations = extra.get("nonce"), extra.get("salt"), extra.get("iterations")
+        nonce = extra.get("nonce")
         # "The client MUST respond with an ABORT message if `CHALLENGE.Details.nonce` does not begin with the client
         # nonce"
         if not isinstance(nonce, str) or not nonce.startswith(self._nonce) or nonce == self._nonce:
             raise ChallengeRefused("the nonce of the router's scram challenge does not continue the client's")
-        keys = self._derive(extra.get("kdf"), salt, iterations, extra.get("memory"))
+        keys = _derive(password, extra)
         if method == "scram":
             binding = str(extra.get("channel_binding", ""))
             message = _signed(self._authid, self._nonce, extra, binding)
@@ -212,16 +211,17 @@ class ClientExchange:
         if self._expected is None or not hmac.compare_digest(signature, self._expected):
             raise RouterNotProven("the router did not prove that it knows this client's password")
 
-    def _derive(self, kdf: object, salt: object, iterations: object, memory_kib: object) -> Keys:
-        try:
-            octets = from_base64(salt)
-        except ValueError:
-            raise ChallengeRefused("the router's scram challenge has a salt that is no base64") from None
-        known = _check_costs(kdf, iterations, memory_kib)
-        try:
-            return derive_keys(self._password, salt=octets, **known)
-        except ValueError as error:
-            raise ChallengeRefused(str(error)) from None
+
+def _derive(password: str, challenge: Mapping[str, Any]) -> Keys:
+    try:
+        salt = from_base64(challenge.get("salt"))
+    except ValueError:
+        raise ChallengeRefused("the router's scram challenge has a salt that is no base64") from None
+    costs = _check_costs(challenge.get("kdf"), challenge.get("iterations"), challenge.get("memory"))
+    try:
+        return derive_keys(password, salt=salt, **costs)
+    except ValueError as error:
+        raise ChallengeRefused(str(error)) from None
 
 
 def _check_costs(kdf: object, iterations: object, memory_kib: object) -> dict[str, Any]:

@@ -48,6 +48,9 @@ class Keys(msgspec.Struct, frozen=True):
     stored_key: bytes
     server_key: bytes
 
+    def __repr__(self) -> str:
+        return "Keys()"
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What the router keeps of one principal.
@@ -67,6 +70,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     memory_kib: int | None = None
     stored_key: bytes
     server_key: bytes
+
+    def __repr__(self) -> str:
+        return f"Record({self.kdf!r})"
 
     def serves(self, method: Method) -> bool:
         """Return whether a client that speaks `method` can be checked against this record."""

@@ -139,7 +139,8 @@ class TestStop:
         async with running_node() as node:
             connection = await Connection.open(node.address)
             await connection.send(http_request("POST", "/notify", headers={"Content-Length": "100"}))
-            await node.until(lambda: bool(node.node._ports[0].http.state.tasks))
+            connections = node.node._ports[0].http.state.connections
+            await node.until(lambda: any(each.cycle is not None for each in connections))
             await asyncio.wait_for(node.node.stop(), 5)
             assert await connection.ends() == b""
 

@@ -16,6 +16,7 @@ from heliograph import __version__
 from heliograph.config.options import NodeOptions, RouterWorker, WebTransport
 from heliograph.http import ServiceError
 from heliograph.http.exchange import AsgiApplication
+from heliograph.http.lane import LaneService
 from heliograph.http.metrics import Metric, MetricsPath
 from heliograph.http.node_metrics import router_metrics, transport_metrics, wsgi_metrics
 from heliograph.http.options import (
@@ -120,35 +121,34 @@ class Node:
         counters = TransportCounters()
         websockets: dict[str, WebSocketService] = {}
         services: dict[str, AsgiApplication] = {}
+        lane: dict[str, LaneService] = {}
         for path, service in transport.paths.items():
             if isinstance(service, WebSocketPathOptions):
                 websockets[path.strip("/")] = WebSocketService(
                     service, router=router, turn=self._turn, counters=counters, loop=self._loop
                 )
                 services[path] = websocket_only
+            elif isinstance(service, PublisherOptions | CallerOptions):
+                lane[path] = _bridge_path(service, router)
             else:
-                services[path] = self._service(service, router, worker, f"{name}.{path}")
+                services[path] = self._service(service, worker, f"{name}.{path}")
         http = HttpPort(
-            Paths(services), websockets, options=transport.options, counters=counters, loop=self._loop
+            Paths(services, lane),
+            websockets,
+            turn=self._turn,
+            options=transport.options,
+            counters=counters,
+            loop=self._loop,
         )
         return Port(name, transport, http, list(websockets.values()), counters)
 
     def _service(
         self,
-        options: PublisherOptions | CallerOptions | WsgiOptions | StaticOptions | MetricsOptions,
-        router: Router,
+        options: WsgiOptions | StaticOptions | MetricsOptions,
         worker: RouterWorker,
         name: str,
     ) -> AsgiApplication:
         # Each kind is imported when a configuration has it: the router's memory is part of what it promises.
-        if isinstance(options, PublisherOptions):
-            from heliograph.http.publisher import publisher_path
-
-            return publisher_path(options, router)
-        if isinstance(options, CallerOptions):
-            from heliograph.http.caller import caller_path
-
-            return caller_path(options, router)
         if isinstance(options, WsgiOptions):
             from heliograph.http.wsgi import WsgiService
 
@@ -161,6 +161,16 @@ class Node:
 
             return StaticService(options, self._directory)
         return MetricsPath(self.metrics)
+
+
+def _bridge_path(options: PublisherOptions | CallerOptions, router: Router) -> LaneService:
+    if isinstance(options, PublisherOptions):
+        from heliograph.http.publisher import publisher_path
+
+        return publisher_path(options, router)
+    from heliograph.http.caller import caller_path
+
+    return caller_path(options, router)
 
 
 class Port:
@@ -245,4 +255,5 @@ def _random_ids() -> RandomId:
     # Ids are public and guard nothing; a seeded Mersenne twister draws them five times faster than `secrets`.
     draw = random.SystemRandom().getrandbits(256)
     generator = random.Random(draw)  # noqa: S311
-    return lambda: generator.randrange(MAX_ID) + 1
+    draw_bits = generator.getrandbits
+    return lambda: draw_bits(MAX_ID.bit_length() - 1) + 1

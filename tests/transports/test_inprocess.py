@@ -28,6 +28,19 @@ async def router() -> Router:
     )
 
 
+def router_that_asks() -> Router:
+    """Return one whose role `asked` may do what com.example.authorize says."""
+    ids = iter(range(1001, 9999))
+    asked = RoleOptions(name="asked", authorizer="com.example.authorize")
+    return Router(
+        [RealmOptions(name="realm1", roles=[OPEN_ROLE, asked])],
+        deliverer=RecordingDeliverer(),
+        random_id=lambda: next(ids),
+        clock=ManualClock(),
+        agent="Test",
+    )
+
+
 @pytest.fixture
 async def session(router: Router) -> InProcessSession:
     return InProcessSession(router, realm="realm1", role="anonymous")
@@ -55,22 +68,20 @@ async def test_publishes_and_returns_the_publications_id(
     session: InProcessSession, other: SessionPair
 ) -> None:
     other.subscribe("com.example.t")
-    publication = await session.publish(
-        "com.example.t", PlainPayload([1]), {"acknowledge": False, "unknown": 1}
-    )
+    publication = session.publish("com.example.t", PlainPayload([1]), {"acknowledge": False, "unknown": 1})
     (event,) = other.hears()
     assert (event.publication, event.payload) == (publication, PlainPayload([1]))  # type: ignore[attr-defined]
 
 
 async def test_hears_why_a_publication_is_refused(session: InProcessSession) -> None:
     with pytest.raises(RequestError) as caught:
-        await session.publish("wamp.x", EMPTY, {})
+        session.publish("wamp.x", EMPTY, {})
     assert caught.value.uri == "wamp.error.invalid_uri"
 
 
 async def test_tells_a_wrong_option(session: InProcessSession) -> None:
     with pytest.raises(msgspec.ValidationError, match=r"exclude_me"):
-        await session.publish("com.example.t", EMPTY, {"exclude_me": "no"})
+        session.publish("com.example.t", EMPTY, {"exclude_me": "no"})
 
 
 async def test_calls_and_returns_the_result(session: InProcessSession, other: SessionPair) -> None:
@@ -145,15 +156,7 @@ async def test_answers_many_at_once_each_its_own(session: InProcessSession, othe
 
 
 async def test_a_call_given_up_while_it_waits_for_a_decision_is_never_made() -> None:
-    ids = iter(range(1001, 9999))
-    asked = RoleOptions(name="asked", authorizer="com.example.authorize")
-    router = Router(
-        [RealmOptions(name="realm1", roles=[OPEN_ROLE, asked])],
-        deliverer=RecordingDeliverer(),
-        random_id=lambda: next(ids),
-        clock=ManualClock(),
-        agent="Test",
-    )
+    router = router_that_asks()
     authorizer, callee = SessionPair(router).join(), SessionPair(router).join()
     authorizer.register("com.example.authorize")
     callee.register(PROCEDURE)
@@ -167,3 +170,25 @@ async def test_a_call_given_up_while_it_waits_for_a_decision_is_never_made() -> 
     authorizer.says(Yield(question.request, YieldOptions(), PlainPayload([True])))
     assert callee.hears() == []
     assert router.counters.calls == 2, "the call, and the question"
+
+
+async def test_a_publication_that_waits_for_a_decision_tells_its_id_later() -> None:
+    router = router_that_asks()
+    authorizer, other = SessionPair(router).join(), SessionPair(router).join()
+    authorizer.register("com.example.authorize")
+    other.subscribe("com.example.t")
+    session = InProcessSession(router, realm="realm1", role="asked")
+
+    allowed, refused = session.publish("com.example.t", EMPTY), session.publish("com.example.u", EMPTY)
+
+    assert isinstance(allowed, asyncio.Future)
+    assert isinstance(refused, asyncio.Future)
+    for question, answer in zip(authorizer.hears(), (True, False), strict=True):
+        assert isinstance(question, Invocation)
+        authorizer.says(Yield(question.request, YieldOptions(), PlainPayload([answer])))
+    (event,) = other.hears()
+    assert await allowed == event.publication  # type: ignore[attr-defined]
+    with pytest.raises(RequestError) as caught:
+        await refused
+    assert caught.value.uri == "wamp.error.not_authorized"
+    assert session._waiting == {}

@@ -4,22 +4,13 @@ A refusal by the router or a callee is a WAMP error and is answered with status 
 that is itself wrong gets a 4xx. Either has the body `{"error": <text or URI>, "args": [..], "kwargs": {..}}`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from heliograph.http.exchange import (
-    ClientGone,
-    HttpError,
-    Receive,
-    Scope,
-    Send,
-    answer,
-    answer_json,
-    headers_by_name,
-    read_body,
-)
+from heliograph.http.exchange import HttpError
+from heliograph.http.lane import LaneRequest, Refusal, Work
 from heliograph.http.options import PublisherLimits
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.wamp.errors import INVALID_ARGUMENT, INVALID_URI, TIMEOUT, PayloadError, RequestError
@@ -29,21 +20,22 @@ from heliograph.wire.serializers import serializer
 METHODS = ("POST", "PUT")
 _ALLOW = ", ".join((*METHODS, "OPTIONS"))
 _JSON = serializer("json")
+_JSON_TYPE = b"application/json"
+_NO_STORE = b"cache-control: no-store\r\n"
 _ABSENT = msgspec.Raw(b"")
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Action(Protocol):
     """What one kind of path does with a request's body."""
 
-    async def perform(self, body: bytes, receive: Receive) -> bytes:
-        """Return the JSON of the answer.
+    def begin(self, body: bytes) -> bytes | Work:
+        """Return the JSON of the answer, or what has to be done for it.
 
         Args:
-            body: of the request.
-            receive: tells when the client has gone.
+            body: of the request, in UTF-8.
 
         Raises:
-            ClientGone: the client went away before there was an answer.
             RequestError: the router or a callee refuses.
             msgspec.MsgspecError: the body is not what it should be.
             PayloadError: an answer cannot be expressed in JSON.
@@ -52,7 +44,7 @@ class Action(Protocol):
 
 
 class BridgePath:
-    """One path of the bridge, an ASGI application.
+    """One path of the bridge, a service of the lane.
 
     Args:
         action: what it does.
@@ -60,87 +52,100 @@ class BridgePath:
     """
 
     def __init__(self, action: Action, limits: PublisherLimits) -> None:
-        self._action = action
-        self._limits = limits
+        self._begin = action.begin
+        self.limit_bytes = limits.body_limit_bytes
         self._origins = OriginCheck(limits.allowed_origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        headers = headers_by_name(scope["headers"])
-        common = {"Cache-Control": "no-store"}
-        try:
-            common |= self._check_origin(scope, headers)
-            if scope["method"] == "OPTIONS":
-                await answer(send, 204, b"", "text/plain", {**common, **_preflight(headers)})
+    def admit(self, request: LaneRequest, headers: Mapping[bytes, bytes]) -> None:
+        """Let a request in by its origin, method and media type; raises `HttpError`."""
+        request.header_lines = _NO_STORE
+        origin = headers.get(b"origin")
+        if origin is not None:
+            self._check_origin(request, origin, headers)
+        if request.method != b"POST":
+            if request.method == b"OPTIONS":
+                request.header_lines += _preflight(headers)
+                request.answer(204, b"", b"text/plain")
                 return
-            self._check_request(scope, headers)
-            body = await read_body(headers, receive, limit_bytes=self._limits.body_limit_bytes)
-            result = await self._perform(body, receive)
-        except HttpError as error:
-            value = {"error": error.text, "args": [], "kwargs": {}}
-            await answer_json(send, error.status, value, {**common, **error.headers})
-        except _Refused as refusal:
-            await answer_json(send, refusal.status, refusal.value, common)
-        except ClientGone:
-            return
-        else:
-            await answer(send, 200, result, "application/json; charset=utf-8", common)
+            if request.method.decode() not in METHODS:
+                raise HttpError(
+                    405, f"send {' or '.join(METHODS)}, not {request.method.decode()}", {"Allow": _ALLOW}
+                )
+        content_type = headers.get(b"content-type", _JSON_TYPE)
+        if content_type != _JSON_TYPE:
+            _check_content_type(content_type.decode("latin-1"))
 
-    async def _perform(self, body: bytes, receive: Receive) -> bytes:
-        try:
+    def perform(self, _request: LaneRequest, body: bytes) -> bytes | Work:
+        """Do what the body asks."""
+        if not body.isascii():
+            # msgspec skips over raw payload without looking at its UTF-8.
             body.decode()
-            return await self._action.perform(body, receive)
-        except UnicodeDecodeError as error:
-            raise HttpError(400, f"the body must be UTF-8: {error}") from error
-        except msgspec.ValidationError as error:
-            raise HttpError(400, f"the body is not as it should be: {error}") from error
-        except (msgspec.MsgspecError, RecursionError) as error:
-            raise HttpError(400, f"the body is not JSON: {error}") from error
-        except RequestError as error:
-            raise _Refused(400 if error.uri == INVALID_URI else 200, error.uri, error) from error
-        except TimeoutError as error:
-            raise _Refused(
-                504, TIMEOUT, RequestError(TIMEOUT, "the callee did not answer in time")
-            ) from error
-        except PayloadError as error:
-            raise _Refused(500, INVALID_ARGUMENT, RequestError(INVALID_ARGUMENT, str(error))) from error
+        return self._begin(body)
 
-    def _check_origin(self, scope: Scope, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the CORS headers of the answer; raises `HttpError` for a page that may not ask."""
-        origin = headers.get("origin")
-        is_loopback = is_loopback_address(scope.get("server"))
-        if not self._origins.allows(origin, host=headers.get("host", ""), is_loopback=is_loopback):
+    def refusal(self, error: Exception) -> Refusal | None:
+        """Return what is answered for `error`."""
+        return refusal(error)
+
+    def _check_origin(self, request: LaneRequest, raw_origin: bytes, headers: Mapping[bytes, bytes]) -> None:
+        """Tell a page that it may ask; raises `HttpError` for one that may not."""
+        origin = raw_origin.decode("latin-1").strip()
+        host = headers.get(b"host", b"").decode("latin-1").strip()
+        is_loopback = is_loopback_address(request.server_address)
+        if not self._origins.allows(origin, host=host, is_loopback=is_loopback):
             raise HttpError(
                 403, f"pages from {origin} may not send requests here: name it in allowed_origins"
             )
-        return {} if origin is None else {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-
-    def _check_request(self, scope: Scope, headers: Mapping[str, str]) -> None:
-        if scope["method"] not in METHODS:
-            raise HttpError(405, f"send {' or '.join(METHODS)}, not {scope['method']}", {"Allow": _ALLOW})
-        media_type, _, parameters = headers.get("content-type", "application/json").partition(";")
-        if media_type.strip().lower() != "application/json":
-            raise HttpError(415, f"the body must be application/json, not {media_type.strip()}")
-        for parameter in parameters.split(";"):
-            name, _, value = parameter.partition("=")
-            charset = value.strip().strip('"').lower()
-            if name.strip().lower() == "charset" and charset not in ("utf-8", "utf8"):
-                raise HttpError(415, f"the body must be UTF-8, not {charset}")
+        request.header_lines += b"access-control-allow-origin: %b\r\nvary: Origin\r\n" % origin.encode(
+            "latin-1"
+        )
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, not a failure
-    """A WAMP error that is the answer."""
+def _check_content_type(content_type: str) -> None:
+    media_type, _, parameters = content_type.strip().partition(";")
+    if media_type.strip().lower() != "application/json":
+        raise HttpError(415, f"the body must be application/json, not {media_type.strip()}")
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        charset = value.strip().strip('"').lower()
+        if name.strip().lower() == "charset" and charset not in ("utf-8", "utf8"):
+            raise HttpError(415, f"the body must be UTF-8, not {charset}")
 
-    def __init__(self, status: int, uri: str, error: RequestError) -> None:
-        super().__init__(status, uri)
-        self.status = status
-        self.value = {"error": uri, "args": list(error.arguments), "kwargs": error.keyword_arguments}
+
+def refusal(error: Exception) -> Refusal | None:
+    """Return what is answered for `error`, None for a defect of ours."""
+    if isinstance(error, HttpError):
+        return _refusal(error.status, error.text, headers=error.headers)
+    if isinstance(error, RequestError):
+        status = 400 if error.uri == INVALID_URI else 200
+        return _refusal(status, error.uri, error.arguments, error.keyword_arguments)
+    if isinstance(error, UnicodeDecodeError):
+        return _refusal(400, f"the body must be UTF-8: {error}")
+    if isinstance(error, msgspec.ValidationError):
+        return _refusal(400, f"the body is not as it should be: {error}")
+    if isinstance(error, msgspec.MsgspecError | RecursionError):
+        return _refusal(400, f"the body is not JSON: {error}")
+    if isinstance(error, TimeoutError):
+        return _refusal(504, TIMEOUT, ["the callee did not answer in time"])
+    if isinstance(error, PayloadError):
+        return _refusal(500, INVALID_ARGUMENT, [str(error)])
+    return None
 
 
-def _preflight(headers: Mapping[str, str]) -> dict[str, str]:
-    allowed = {"Allow": _ALLOW, "Access-Control-Allow-Methods": _ALLOW, "Access-Control-Max-Age": "600"}
-    asked = headers.get("access-control-request-headers")
-    return {**allowed, "Access-Control-Allow-Headers": asked} if asked else allowed
+def _refusal(
+    status: int,
+    error: str,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] = _NOTHING,
+    headers: Mapping[str, str] = _NOTHING,
+) -> Refusal:
+    return Refusal(status, {"error": error, "args": list(args), "kwargs": kwargs}, headers)
+
+
+def _preflight(headers: Mapping[bytes, bytes]) -> bytes:
+    asked = headers.get(b"access-control-request-headers", b"").strip()
+    lines = b"allow: %b\r\naccess-control-allow-methods: %b\r\naccess-control-max-age: 600\r\n"
+    allowed = lines % (_ALLOW.encode(), _ALLOW.encode())
+    return b"%baccess-control-allow-headers: %b\r\n" % (allowed, asked) if asked else allowed
 
 
 class BridgeRequest(msgspec.Struct):
@@ -158,17 +163,18 @@ class BridgeRequest(msgspec.Struct):
 
     def payload(self) -> Payload:
         """Return args and kwargs as a payload; raises `msgspec.ValidationError` unless they are list and object."""
-        args = _raw(self.args, b"[", "`args` must be a list")
-        kwargs = _raw(self.kwargs, b"{", "`kwargs` must be an object")
+        args = b"" if self.args is _ABSENT else _raw(self.args, b"[", "`args` must be a list")
+        kwargs = b"" if self.kwargs is _ABSENT else _raw(self.kwargs, b"{", "`kwargs` must be an object")
         if not args and not kwargs:
             return EMPTY
         return EncodedPayload(_JSON, args or b"[]", kwargs)
 
 
 def _raw(value: msgspec.Raw, opener: bytes, text: str) -> bytes:
+    # A copy: the rest of the body, which the raw value is a part of, is not kept with it.
     raw = bytes(value)
-    if raw in (b"", b"null"):
+    if raw.startswith(opener):
+        return raw
+    if raw == b"null":
         return b""
-    if raw[:1] != opener:
-        raise msgspec.ValidationError(text)
-    return raw
+    raise msgspec.ValidationError(text)

@@ -1,13 +1,14 @@
 """`caller`: one POST becomes one call, its result the answer."""
 
+import asyncio
+
 import msgspec
 
 from heliograph.http.bridge import BridgePath, BridgeRequest
-from heliograph.http.exchange import Receive, while_there
 from heliograph.http.options import CallerOptions
 from heliograph.routing.router import Router
 from heliograph.transports.inprocess import InProcessSession
-from heliograph.wamp.payload import BarePayload
+from heliograph.wamp.payload import BarePayload, Payload
 from heliograph.wire.serializers import serializer
 
 _JSON = serializer("json")
@@ -32,22 +33,45 @@ class Calling:
         self._timeout_s = timeout_s
         self._decode = msgspec.json.Decoder(ProcedureCall).decode
 
-    async def perform(self, body: bytes, receive: Receive) -> bytes:
-        """Call and return `{"args": [..], "kwargs": {..}}`; empty parts are left out, no result at all is null."""
+    def begin(self, body: bytes) -> "CallUnderWay":
+        """Call."""
         request = self._decode(body)
         calling = self._session.call(
             request.procedure, request.payload(), request.options or {}, timeout_s=self._timeout_s
         )
-        result = await while_there(receive, calling)
-        args, kwargs = result.encoded(_JSON)
-        if isinstance(result, BarePayload):
-            args = b"[%b]" % args
-        if args in (b"", b"[]"):
-            return b'{"kwargs":%b}' % kwargs if kwargs else b'{"args":[null]}'
-        return b'{"args":%b,"kwargs":%b}' % (args, kwargs) if kwargs else b'{"args":%b}' % args
+        return CallUnderWay(asyncio.get_running_loop().create_task(calling))
+
+
+class CallUnderWay:
+    """A call whose callee has not answered yet.
+
+    Args:
+        calling: returns the result's payload.
+    """
+
+    def __init__(self, calling: asyncio.Task[Payload]) -> None:
+        self._calling = calling
+
+    def step(self) -> bytes | asyncio.Future[Payload]:
+        """Return the answer, or what to wait for."""
+        return answer(self._calling.result()) if self._calling.done() else self._calling
+
+    def abandon(self) -> None:
+        """Stop the callee, too."""
+        self._calling.cancel()
+
+
+def answer(result: Payload) -> bytes:
+    """Return `{"args": [..], "kwargs": {..}}`; empty parts are left out, no result at all is null."""
+    args, kwargs = result.encoded(_JSON)
+    if isinstance(result, BarePayload):
+        args = b"[%b]" % args
+    if args in (b"", b"[]"):
+        return b'{"kwargs":%b}' % kwargs if kwargs else b'{"args":[null]}'
+    return b'{"args":%b,"kwargs":%b}' % (args, kwargs) if kwargs else b'{"args":%b}' % args
 
 
 def caller_path(options: CallerOptions, router: Router) -> BridgePath:
-    """Return the ASGI application of a `caller` path; raises `RequestError` for an unknown realm or role."""
+    """Return the service of a `caller` path; raises `RequestError` for an unknown realm or role."""
     session = InProcessSession(router, realm=options.realm, role=options.role)
     return BridgePath(Calling(session, timeout_s=options.options.timeout_s), options.options)

@@ -1,15 +1,14 @@
 """Reading an HTTP request and answering it, for services that need no framework."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
 
 import msgspec
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Result = TypeVar("Result")
 AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_TIMEOUT_S = 30.0
@@ -75,28 +74,6 @@ async def read_body(headers: Mapping[str, str], receive: Receive, *, limit_bytes
                     return b"".join(pieces)
     except TimeoutError:
         raise HttpError(408, "the body did not arrive in time", {"Connection": "close"}) from None
-
-
-async def while_there(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """Return the result of `work`, which may take long; it is cancelled when the client closes the connection.
-
-    Args:
-        receive: of a request whose body has been read.
-        work: what is to be done.
-
-    Raises:
-        ClientGone: the client went away before there was a result.
-    """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(receive())
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGone
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
 
 
 async def answer(send: Send, status: int, body: bytes, content_type: str, headers: Mapping[str, str]) -> None:

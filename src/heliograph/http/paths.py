@@ -1,10 +1,16 @@
 """From a URL's path to the service that answers there."""
 
 from collections.abc import Mapping
+from urllib.parse import unquote
+
+import httptools
 
 from heliograph.http.exchange import AsgiApplication, Receive, Scope, Send, answer_text
+from heliograph.http.lane import LaneService
 
 ROOT = "/"
+
+_NO_LANE: Mapping[str, LaneService] = {}
 
 
 class Paths:
@@ -12,21 +18,44 @@ class Paths:
 
     Args:
         services: first component, without slashes, to application; `/` answers what no other does.
+        lane: likewise, to those that are no applications and are asked where a request is read.
     """
 
-    def __init__(self, services: Mapping[str, AsgiApplication]) -> None:
+    def __init__(
+        self, services: Mapping[str, AsgiApplication], lane: Mapping[str, LaneService] = _NO_LANE
+    ) -> None:
         self._services = {name: service for name, service in services.items() if name != ROOT}
         self._root = services.get(ROOT, _not_found)
+        self._lane = {name: service for name, service in lane.items() if name != ROOT}
+        self._lane_root = lane.get(ROOT)
+        self.lane_targets = {f"/{name}".encode(): service for name, service in self._lane.items()}
+        """The usual targets of the lane's requests."""
+        self.has_lane = bool(lane)
+
+    def in_lane(self, target: bytes) -> LaneService | None:
+        """Return the service of the lane that answers at a request's target, None for an application's."""
+        try:
+            path = unquote(httptools.parse_url(target).path.decode("ascii"))
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError, AttributeError):
+            # An application's protocol has its own answer to that.
+            return None
+        name = _first_component(path)
+        service = self._lane.get(name)
+        return self._lane_root if service is None and name not in self._services else service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; `root_path` tells the service where it is mounted."""
-        name = scope["path"].split("/", 2)[1] if scope["path"].startswith("/") else ""
+        name = _first_component(scope["path"])
         service = self._services.get(name)
         if service is None:
             await self._root(scope, receive, send)
         else:
             scope["root_path"] = f"/{name}"
             await service(scope, receive, send)
+
+
+def _first_component(path: str) -> str:
+    return path.split("/", 2)[1] if path.startswith("/") else ""
 
 
 async def _not_found(scope: Scope, _receive: Receive, send: Send) -> None:

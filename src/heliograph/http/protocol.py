@@ -7,17 +7,22 @@ the bytes that came behind it.
 
 import asyncio
 import http
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from email.utils import formatdate
+from typing import Any
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from heliograph.http.exchange import AsgiApplication, headers_by_name
+from heliograph.http.exchange import headers_by_name
+from heliograph.http.lane import LaneRequest, LaneService
+from heliograph.http.paths import Paths
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.options import HttpGuardOptions
+from heliograph.transports.turn import Turn
 from heliograph.transports.websocket_service import Handshake, HandshakeRefused, WebSocketService
 
 SERVER_NAME = b"Heliograph"
@@ -41,7 +46,8 @@ class HttpPort:
     """What all HTTP connections of one port share.
 
     Args:
-        application: answers requests.
+        paths: answer requests.
+        turn: the current turn of the event loop, whose work is bounded.
         websockets: path to the service that takes WebSockets there.
         options: limits of every request.
         counters: where refused requests are counted.
@@ -50,19 +56,22 @@ class HttpPort:
 
     def __init__(
         self,
-        application: AsgiApplication,
+        paths: Paths,
         websockets: Mapping[str, WebSocketService],
         *,
+        turn: Turn,
         options: HttpGuardOptions,
         counters: TransportCounters,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        self.paths = paths
+        self.turn = turn
         self.websockets = websockets
         self.options = options
         self.counters = counters
         self.state = ServerState()
         self._config = Config(
-            application,
+            paths,
             lifespan="off",
             ws="none",
             log_config=None,
@@ -84,17 +93,26 @@ class HttpPort:
         """Let requests under way end, for at most `timeout_s` seconds, and close all connections."""
         for connection in list(self.state.connections):
             connection.shutdown()
-        if self.state.tasks:
-            await asyncio.wait(self.state.tasks, timeout=timeout_s)
+        under_way: list[asyncio.Future[Any]] = [*self.state.tasks, *self._lane_requests()]
+        if under_way:
+            await asyncio.wait(under_way, timeout=timeout_s)
         for connection in list(self.state.connections):
             if isinstance(connection, GuardedHttpProtocol):
                 connection.transport.abort()
         if self._dating is not None:
             self._dating.cancel()
 
+    def _lane_requests(self) -> Iterator[asyncio.Future[None]]:
+        for connection in self.state.connections:
+            if isinstance(connection, GuardedHttpProtocol) and isinstance(connection.cycle, LaneRequest):
+                # The last one: it is answered behind all others.
+                yield connection.cycle.answered()
+
     def _renew_date(self) -> None:
         # "An origin server with a clock MUST generate a Date header field" (RFC 9110, 6.6.1)
-        self.state.default_headers = [(b"date", formatdate(usegmt=True).encode()), (b"server", SERVER_NAME)]
+        date = formatdate(usegmt=True).encode()
+        self.state.default_headers = [(b"date", date), (b"server", SERVER_NAME)]
+        self.default_header_lines = b"date: %b\r\nserver: %b\r\n" % (date, SERVER_NAME)
         self._dating = self._loop.call_later(1, self._renew_date)
 
 
@@ -107,9 +125,22 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         loop: the event loop.
     """
 
+    # Requests of the lane stand among uvicorn's own.
+    cycle: Any
+    pipeline: deque[tuple[Any, Any]]
+
     def __init__(self, port: HttpPort, config: Config, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(config, port.state, {}, _loop=loop)
-        self._port = port
+        self.port = port
+        self._max_header_bytes = port.options.max_header_bytes
+        self._lane_targets = port.paths.lane_targets
+        # Answers of the lane to requests that are being read; they leave together.
+        self._answers: list[bytes] = []
+        self._is_reading = False
+        # The request of the lane that waits until the client has taken what was written.
+        self._held_up: LaneRequest | None = None
+        # When the last answer was complete; None while a request is under way.
+        self._idle_since: float | None = None
         self._in_head = True
         # Bytes of the current request's target, headers and trailers.
         self._head_bytes = 0
@@ -123,90 +154,227 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._port.counters.connections += 1
-        self._port.counters.connections_opened += 1
-        self._start_head()
+        self.port.counters.connections += 1
+        self.port.counters.connections_opened += 1
+        self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
-        self._port.counters.connections -= 1
+        self.port.counters.connections -= 1
         self._stop_head_timer()
         self._stop_stalled_timer()
+        cycle = self.cycle
+        if isinstance(cycle, LaneRequest):
+            self.cycle = None
+        for request in (cycle, *(waiting for waiting, _ in self.pipeline)):
+            if isinstance(request, LaneRequest):
+                request.lost()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         """Read a piece of a request."""
         if self._is_deaf:
             return
-        limit = self._port.options.max_header_bytes
         self._unparsed_bytes += len(data)
+        self._is_reading = True
+        failure: Exception | None = None
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            # What a callback raises comes as the context of the parser's own error.
-            if isinstance(error.__context__, _HeadTooLarge):
-                self._refuse(431, f"headers may have at most {limit} bytes")
-            elif isinstance(error.__context__, _TooManyRequests):
-                self._refuse(429, f"at most {PIPELINED_REQUESTS} requests may wait for their answers")
-            else:
-                self._refuse(400, "this is not HTTP/1.1")
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError) as error:
+            failure = error
+        self._is_reading = False
+        if self._answers:
+            self._write_answers()
+        if failure is not None:
+            self._on_failure(failure, data)
+        elif self._unparsed_bytes > self._max_header_bytes:
+            self._refuse(431, f"headers may have at most {self._max_header_bytes} bytes")
+        elif self._in_head:
+            self._await_head()
+        elif isinstance(self.cycle, LaneRequest):
+            self.cycle.await_body()
+
+    def _on_failure(self, failure: Exception, data: bytes) -> None:
+        if isinstance(failure, httptools.HttpParserUpgrade):
+            self._upgrade(data[failure.args[0] :])
+        # What a callback raises comes as the context of the parser's own error.
+        elif isinstance(failure.__context__, _HeadTooLarge):
+            self._refuse(431, f"headers may have at most {self._max_header_bytes} bytes")
+        elif isinstance(failure.__context__, _TooManyRequests):
+            self._refuse(429, f"at most {PIPELINED_REQUESTS} requests may wait for their answers")
         else:
-            if self._unparsed_bytes > limit:
-                self._refuse(431, f"headers may have at most {limit} bytes")
+            self._refuse(400, "this is not HTTP/1.1")
 
     def on_message_begin(self) -> None:
         """Note that a request begins."""
         if len(self.pipeline) >= PIPELINED_REQUESTS:
             raise _TooManyRequests
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
         self._head_bytes = 0
-        if not self._in_head:
-            self._start_head()
+        self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request's target."""
         self._count_head(len(url))
-        super().on_url(url)
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer behind the body."""
-        self._count_head(len(name) + len(value) + _HEADER_PUNCTUATION_BYTES)
-        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value) + _HEADER_PUNCTUATION_BYTES
+        if self._head_bytes > self._max_header_bytes:
+            raise _HeadTooLarge
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Note that the request's headers are there."""
         self._in_head = False
         self._unparsed_bytes = 0
-        self._stop_head_timer()
-        # Not before: a client that stands still within a body nobody reads any more is closed by this clock.
-        self._unset_keepalive_if_required()
+        self._idle_since = None
+        if self._head_timer is not None:
+            self._stop_head_timer()
+        service = self._lane_targets.get(self.url)
+        if service is None and self.port.paths.has_lane:
+            service = self.port.paths.in_lane(self.url)
+        if service is None:
+            self._begin_application()
+        else:
+            self._begin_in_lane(service)
+
+    def _begin_application(self) -> None:
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        # uvicorn's scope refers to the list it has made.
+        self.headers.extend(headers)
+        self.expect_100_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in headers
+        )
         super().on_headers_complete()
+
+    def _begin_in_lane(self, service: LaneService) -> None:
+        before = self.cycle
+        parser = self.parser
+        request = self.cycle = LaneRequest(
+            self,
+            service,
+            parser.get_method(),
+            self.headers,
+            # The parser stops at any upgrade.
+            keep_alive=parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and parser.get_http_version() != "1.0",
+        )
+        if self.transport.is_closing():
+            # "A server MUST NOT process any further requests received on that connection" (RFC 9112, section 9.6)
+            request.ignore()
+        elif before is None or before.response_complete:
+            request.start()
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((request, None))
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if isinstance(cycle, LaneRequest):
+            cycle.start()
+            if not self._is_reading:
+                cycle.await_body()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for it, for a while."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self._await_next(self.timeout_keep_alive)
+
+    def _await_next(self, timeout_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(timeout_s, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that has been idle long enough; one clock does for many requests."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is not None:
+            left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
+            if left_s > 0:
+                self._await_next(left_s)
+            else:
+                super().timeout_keep_alive_handler()
+
+    # What the lane asks of its connection.
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether requests have to wait, because the turn has done enough or the client does not read."""
+        return self.port.turn.is_exhausted or self.flow.write_paused
+
+    def hold_up(self, request: LaneRequest) -> None:
+        """Read no further, and come back to `request` when there is room for it."""
+        self.flow.pause_reading()
+        if self.flow.write_paused:
+            self._held_up = request
+        else:
+            self.port.turn.wait(request)
+
+    def write(self, data: bytes) -> None:
+        """Write `data`, behind what was written before."""
+        if self._is_reading:
+            self._answers.append(data)
+        elif not self.transport.is_closing():
+            self.transport.write(data)
+
+    def end(self) -> None:
+        """Close, behind what was written."""
+        self._write_answers()
+        self.transport.close()
+
+    def _write_answers(self) -> None:
+        answers, self._answers = self._answers, []
+        if answers and not self.transport.is_closing():
+            self.transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the request's body."""
         self._unparsed_bytes = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if type(cycle) is LaneRequest:
+            cycle.feed(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that the request is there."""
         self._unparsed_bytes = 0
-        super().on_message_complete()
+        cycle = self.cycle
+        if type(cycle) is LaneRequest:
+            cycle.complete()
+        else:
+            super().on_message_complete()
 
     def pause_writing(self) -> None:
         """Give a client that takes nothing of its response a while."""
         super().pause_writing()
-        self._stalled_timer = self.loop.call_later(self._port.options.client_timeout_s, self.transport.abort)
+        self._stalled_timer = self.loop.call_later(self.port.options.client_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         """Note that the client reads again."""
         self._stop_stalled_timer()
         super().resume_writing()
+        if self._held_up is not None:
+            request, self._held_up = self._held_up, None
+            self.port.turn.wait(request)
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
-        if self._head_bytes > self._port.options.max_header_bytes:
+        if self._head_bytes > self.port.options.max_header_bytes:
             raise _HeadTooLarge
 
     def _should_upgrade(self) -> bool:
@@ -220,7 +388,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _websocket_service(self) -> WebSocketService | None:
         path = self.url.partition(b"?")[0].decode("latin-1")
-        return self._port.websockets.get(path.strip("/"))
+        return self.port.websockets.get(path.strip("/"))
 
     def _upgrade(self, early: bytes) -> None:
         service = self._websocket_service() if self._should_upgrade() else None
@@ -235,19 +403,20 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         try:
             service.accept(handshake, self.transport, early)
         except HandshakeRefused as refusal:
-            self._port.counters.upgrades_refused += 1
+            self.port.counters.upgrades_refused += 1
             self._respond(refusal.status, refusal.text, refusal.headers)
         else:
             self._leave_to_websocket()
 
     def _leave_to_websocket(self) -> None:
         self._stop_stalled_timer()
+        self._unset_keepalive_if_required()
         self.connections.discard(self)
-        self._port.counters.connections -= 1
+        self.port.counters.connections -= 1
 
-    def _start_head(self) -> None:
-        self._in_head = True
-        self._head_timer = self.loop.call_later(self._port.options.header_timeout_s, self._on_head_timeout)
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.port.options.header_timeout_s, self._on_head_timeout)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
@@ -265,7 +434,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             # Nothing was asked, so nothing is answered.
             self.transport.close()
             return
-        self._refuse(408, f"headers must be complete within {self._port.options.header_timeout_s:g} seconds")
+        self._refuse(408, f"headers must be complete within {self.port.options.header_timeout_s:g} seconds")
 
     def _owes_answers(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -281,15 +450,18 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, text: str) -> None:
         """Answer what cannot be read any further, behind the answers that are owed, and close."""
-        self._port.counters.requests_refused += 1
+        self.port.counters.requests_refused += 1
         if not self._owes_answers():
             self._respond(status, text, {})
         elif not self.cycle.more_body:
             self._end_with_answers()
         else:
             # The very request that is under way is broken; its application hears that the client has gone.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            if isinstance(self.cycle, LaneRequest):
+                self.cycle.lost()
+            else:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
             if self.cycle.response_started or self.pipeline:
                 self.transport.close()
             else:

@@ -1,9 +1,11 @@
 """`publisher`: one POST becomes one event."""
 
+import asyncio
+
 import msgspec
 
 from heliograph.http.bridge import BridgePath, BridgeRequest
-from heliograph.http.exchange import Receive
+from heliograph.http.lane import Work
 from heliograph.http.options import PublisherOptions
 from heliograph.routing.router import Router
 from heliograph.transports.inprocess import InProcessSession
@@ -23,17 +25,38 @@ class Publishing:
     """
 
     def __init__(self, session: InProcessSession) -> None:
-        self._session = session
+        self._publish = session.publish
         self._decode = msgspec.json.Decoder(Publication).decode
 
-    async def perform(self, body: bytes, _receive: Receive) -> bytes:
+    def begin(self, body: bytes) -> bytes | Work:
         """Publish and return `{"id": <publication>}`."""
         request = self._decode(body)
-        publication = await self._session.publish(request.topic, request.payload(), request.options or {})
-        return b'{"id":%d}' % publication
+        publication = self._publish(request.topic, request.payload(), request.options)
+        if isinstance(publication, int):
+            return b'{"id":%d}' % publication
+        return Undecided(publication)
+
+
+class Undecided:
+    """A publication whose permission has to be waited for.
+
+    Args:
+        publication: its id, when it is published.
+    """
+
+    def __init__(self, publication: asyncio.Future[int]) -> None:
+        self._publication = publication
+
+    def step(self) -> bytes | asyncio.Future[int]:
+        """Return `{"id": <publication>}`, or what to wait for."""
+        return b'{"id":%d}' % self._publication.result() if self._publication.done() else self._publication
+
+    def abandon(self) -> None:
+        """Wait no longer; what is allowed later is published all the same, and nobody hears of its id."""
+        self._publication.cancel()
 
 
 def publisher_path(options: PublisherOptions, router: Router) -> BridgePath:
-    """Return the ASGI application of a `publisher` path; raises `RequestError` for an unknown realm or role."""
+    """Return the service of a `publisher` path; raises `RequestError` for an unknown realm or role."""
     session = InProcessSession(router, realm=options.realm, role=options.role)
     return BridgePath(Publishing(session), options.options)

@@ -25,6 +25,8 @@ from heliograph.wamp.messages import (
 )
 from heliograph.wamp.payload import Payload
 
+_ACKNOWLEDGED = PublishOptions(acknowledge=True)
+
 
 class InProcessSession:
     """A session of a fixed role that publishes and calls; one stands behind each path of the bridge.
@@ -40,7 +42,10 @@ class InProcessSession:
 
     def __init__(self, router: Router, *, realm: str, role: str) -> None:
         self._requests = SequentialIds()
-        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        # The request that is being handled, and its answer when that is there at once.
+        self._asked = 0
+        self._answer: Message | None = None
         self._session = Session(router, self)
         where = router.realm(realm)
         principal = Principal(authid=role, authrole=role, authmethod="internal", authprovider="static")
@@ -48,24 +53,28 @@ class InProcessSession:
         # Who stands behind a POST packs its payload as it likes.
         self._session.features = PUBLISHER_PASSTHRU | CALLER_PASSTHRU
 
-    async def publish(self, topic: str, payload: Payload, options: Mapping[str, Any]) -> int:
-        """Publish with acknowledgement and return the publication's id.
+    def publish(
+        self, topic: str, payload: Payload, options: Mapping[str, Any] | None = None
+    ) -> int | asyncio.Future[int]:
+        """Publish with acknowledgement.
 
         Args:
             topic: where to.
             payload: the event's arguments.
             options: of PUBLISH; unknown ones are ignored, `acknowledge` is always on.
 
+        Returns:
+            The publication's id; or, where a decision has to be waited for, its future, which may fail with
+            `RequestError`.
+
         Raises:
             RequestError: the router refuses.
             msgspec.ValidationError: an option has the wrong type.
         """
-        checked = convert({**options, "acknowledge": True}, PublishOptions)
+        checked = convert({**options, "acknowledge": True}, PublishOptions) if options else _ACKNOWLEDGED
         request = self._requests.next()
-        answer = await self._ask(request, Publish(request, checked, topic, payload))
-        if not isinstance(answer, Published):
-            raise TypeError(f"PUBLISH was answered with {answer}")
-        return answer.publication
+        publication: int | asyncio.Future[int] = self._ask(request, Publish(request, checked, topic, payload))
+        return publication
 
     async def call(
         self, procedure: str, payload: Payload, options: Mapping[str, Any], *, timeout_s: float
@@ -88,39 +97,45 @@ class InProcessSession:
         request = self._requests.next()
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._ask(request, Call(request, checked, procedure, payload))
+                answer = self._ask(request, Call(request, checked, procedure, payload))
+                result: Payload = await answer if isinstance(answer, asyncio.Future) else answer
         finally:
             # After a timeout, or when the client has gone; an answered call is off the books already.
             self._session.abandon(request)
-        if not isinstance(answer, Result):
-            raise TypeError(f"CALL was answered with {answer}")
-        return answer.payload
+        return result
 
-    async def _ask(self, request: int, message: Message) -> Message:
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    def _ask(self, request: int, message: Message) -> Any:
+        """Return what `message` is answered with, or a future of it; raises `RequestError`."""
+        self._asked, self._answer = request, None
+        self._session.receive(message)
+        answer, self._asked, self._answer = self._answer, 0, None
+        if answer is not None:
+            return _value(answer)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[request] = future
-        try:
-            self._session.receive(message)
-            answer = await future
-        finally:
-            del self._waiting[request]
-        if isinstance(answer, Error):
-            args, kwargs = answer.payload.decoded()
-            raise RequestError(answer.error, *args, kwargs=kwargs)
-        return answer
+        future.add_done_callback(lambda _future: self._waiting.pop(request, None))
+        return future
 
     # What routing asks of a peer.
 
     def send(self, message: Message) -> None:
         """Give an answer to who waits for it."""
         request = getattr(message, "request", None)
-        future = self._waiting.get(request) if request is not None else None
+        if request is None:
+            return
+        if request == self._asked:
+            self._answer = message
+            return
+        future = self._waiting.pop(request, None)
         if future is not None and not future.done():
-            future.set_result(message)
+            try:
+                future.set_result(_value(message))
+            except RequestError as error:
+                future.set_exception(error)
 
     def close(self) -> None:
         """End every request that waits: the router stops."""
-        for future in self._waiting.values():
+        for future in list(self._waiting.values()):
             if not future.done():
                 future.set_exception(RequestError(CANCELED, "the router is stopping"))
 
@@ -132,3 +147,15 @@ class InProcessSession:
 
     def release(self) -> None:
         """Nothing to do, as above."""
+
+
+def _value(answer: Message) -> Any:
+    """Return what who asked wants of `answer`; raises `RequestError` for ERROR."""
+    if isinstance(answer, Published):
+        return answer.publication
+    if isinstance(answer, Result):
+        return answer.payload
+    if isinstance(answer, Error):
+        args, kwargs = answer.payload.decoded()
+        raise RequestError(answer.error, *args, kwargs=kwargs)
+    raise TypeError(f"a request was answered with {answer}")

@@ -129,7 +129,12 @@ async def serve(port: int) -> None:
     service = _service(loop)
     services: dict[str, AsgiApplication] = {"/": websocket_only}
     http = HttpPort(
-        Paths(services), {"": service}, options=HttpGuardOptions(), counters=service.counters, loop=loop
+        Paths(services),
+        {"": service},
+        turn=service.turn,
+        options=HttpGuardOptions(),
+        counters=service.counters,
+        loop=loop,
     )
     endpoint = TcpEndpoint(port=port, interface=LOOPBACK)
     server = await listen(endpoint, http.connection, node_directory=Path())

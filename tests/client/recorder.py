@@ -5,7 +5,7 @@ from typing import Any
 
 from heliograph.client.errors import ApplicationError, HeliographError
 from heliograph.client.invocations import OpenInvocation
-from heliograph.client.protocol import ClientProtocol
+from heliograph.client.protocol import ClientProtocol, OpenChallenge
 from heliograph.client.standing import StandingRequest
 from heliograph.wamp import messages as m
 from heliograph.wamp.errors import PayloadError
@@ -22,6 +22,7 @@ class Recorder:
         self.endings: list[tuple[HeliographError, bool]] = []
         self.invocations: list[OpenInvocation] = []
         self.pieces: list[tuple[OpenInvocation, Payload]] = []
+        self.challenges: list[OpenChallenge] = []
         self.interruptions: list[OpenInvocation] = []
         self.drops: list[OpenInvocation] = []
         self.restorations = 0
@@ -35,6 +36,9 @@ class Recorder:
 
     def close(self) -> None:
         self.closed += 1
+
+    def challenged(self, challenge: OpenChallenge) -> None:
+        self.challenges.append(challenge)
 
     def joined(self, welcome: m.Welcome) -> None:
         self.joined_sessions.append(welcome.session)

@@ -23,6 +23,7 @@ from heliograph.client.errors import (
 )
 
 if TYPE_CHECKING:
+    from heliograph.client.authentication import Anonymous, Credentials, Cryptosign, Scram, Ticket, WampCra
     from heliograph.client.connecting import connect
     from heliograph.client.event import Event, Gap, Missed
     from heliograph.client.events import Events
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
     from heliograph.client.subscription import Subscription
 
 __all__ = [
+    "Anonymous",
     "ApplicationError",
     "BadPayload",
     "ClientOptions",
     "ConnectFailed",
     "ConnectionLost",
+    "Credentials",
+    "Cryptosign",
     "Event",
     "Events",
     "Gap",
@@ -58,14 +62,20 @@ __all__ = [
     "RequestTimeout",
     "Result",
     "ResultsOverrun",
+    "Scram",
     "Session",
     "Subscription",
+    "Ticket",
+    "WampCra",
     "WampError",
     "connect",
 ]
 
 _HOMES = {
+    "Anonymous": "authentication",
     "ClientOptions": "options",
+    "Credentials": "authentication",
+    "Cryptosign": "authentication",
     "Event": "event",
     "Events": "events",
     "Gap": "event",
@@ -76,8 +86,11 @@ _HOMES = {
     "Registration": "registration",
     "Rejoin": "rejoin",
     "Result": "payload",
+    "Scram": "authentication",
     "Session": "session",
     "Subscription": "subscription",
+    "Ticket": "authentication",
+    "WampCra": "authentication",
     "connect": "connecting",
 }
 

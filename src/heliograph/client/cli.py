@@ -10,6 +10,11 @@ from typing import Any
 
 import msgspec
 
+from heliograph.client.cli_authentication import (
+    BadCredentials,
+    add_authentication_arguments,
+    credentials_of,
+)
 from heliograph.client.connecting import connect
 from heliograph.client.errors import BadPayload, HeliographError, WampError
 from heliograph.client.event import Event
@@ -54,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long to wait for a connection and for an answer (default: 10)",
     )
+    add_authentication_arguments(parser)
 
 
 def _add_publish_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,7 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
     except HeliographError as error:
         print(f"heliograph {arguments.command}: {error}", file=sys.stderr)
         return FAILED
-    except WrongUsage as error:
+    except (WrongUsage, BadCredentials) as error:
         print(f"heliograph {arguments.command}: {error}", file=sys.stderr)
         return WRONG_USAGE
     except BrokenPipeError:
@@ -167,6 +173,8 @@ def _publish(arguments: argparse.Namespace) -> int:
     if arguments.url.startswith(("http:", "https:")):
         if arguments.realm is not None:
             raise WrongUsage("--realm is for ws:// URLs; an HTTP publisher has a realm of its own")
+        if credentials_of(arguments, {}):
+            raise WrongUsage("authentication is for ws:// URLs")
         publication: int | None = _publish_over_http(arguments)
     else:
         publication = asyncio.run(_publish_over_websocket(arguments))
@@ -262,10 +270,12 @@ async def _result(arguments: argparse.Namespace) -> Result:
 
 def _session(arguments: argparse.Namespace, *, reconnect: bool) -> AbstractAsyncContextManager[Session]:
     timeout_s = arguments.timeout
+    authentication = credentials_of(arguments, os.environ)
     try:
         return connect(
             arguments.url,
             realm=arguments.realm or DEFAULT_REALM,
+            authentication=authentication,
             serializers=(arguments.serializer,),
             reconnect=reconnect,
             options=ClientOptions(

@@ -1,11 +1,14 @@
 """`connect`: from a URL to a session."""
 
+import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from heliograph import __version__
+from heliograph.client.authentication import Authentication, Credentials
 from heliograph.client.connection import Connection
 from heliograph.client.options import ClientOptions
 from heliograph.client.reconnect import Clock, Random, SystemClock, system_random
@@ -14,6 +17,8 @@ from heliograph.wamp.errors import RequestError
 from heliograph.wamp.uris import UriCheck
 from heliograph.wire.serializers import serializer
 
+logger = logging.getLogger("heliograph.client")
+
 AGENT = f"heliograph/{__version__}"
 
 
@@ -21,6 +26,7 @@ def connect(
     url: str,
     *,
     realm: str = "realm1",
+    authentication: Credentials | Sequence[Credentials] = (),
     serializers: Sequence[str] = ("json",),
     ssl_context: ssl.SSLContext | None = None,
     headers: Mapping[str, str] | None = None,
@@ -40,6 +46,8 @@ def connect(
     Args:
         url: `ws://host:port/path` or `wss://…`.
         realm: the realm to join.
+        authentication: what the client proves with who it is, or several of them in order of preference: `Ticket`,
+            `WampCra`, `Scram`, `Cryptosign`, `Anonymous`.
         serializers: names in order of preference: `json`, `msgpack`, `cbor` (which needs cbor2).
         ssl_context: how a `wss` server is verified; by default by the system's authorities.
         headers: more headers for the WebSocket handshake.
@@ -51,9 +59,10 @@ def connect(
         random: what pauses are drawn from; tests inject their own.
 
     Raises:
-        ValueError: the URL, the realm or a serializer's name is wrong.
+        ValueError: the URL, the realm or a serializer's name is wrong, or credentials do not fit together.
         ConnectFailed: on entering: no connection could be opened.
-        JoinRefused: on entering: the router does not let this client into the realm.
+        JoinRefused: on entering: the router does not let this client into the realm. Later, out of the block: it does
+            not accept the credentials any more.
         ConnectionLost: on entering: the connection went while joining.
     """
     _check_url(url)
@@ -64,10 +73,14 @@ def connect(
         chosen = tuple(serializer(name) for name in serializers)
     except LookupError as error:
         raise ValueError(error.args[0]) from None
+    offered = (authentication,) if isinstance(authentication, Credentials) else tuple(authentication)
+    if any(credentials.shows_secret for credentials in offered) and _may_be_overheard(url):
+        logger.warning("a ticket would travel unencrypted to %s: use wss://, or scram", urlsplit(url).netloc)
     connection = Connection(
         url,
         realm=realm,
         agent=AGENT,
+        authentication=Authentication(offered),
         serializers=chosen,
         ssl_context=ssl_context,
         headers=dict(headers or {}),
@@ -78,6 +91,16 @@ def connect(
         random=random,
     )
     return session_of(connection)
+
+
+def _may_be_overheard(url: str) -> bool:
+    parts = urlsplit(url)
+    if parts.scheme != "ws" or parts.hostname in (None, "localhost"):
+        return False
+    try:
+        return not ip_address(parts.hostname).is_loopback
+    except ValueError:
+        return True  # a name
 
 
 def _check_url(url: str) -> None:

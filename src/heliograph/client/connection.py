@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
+from heliograph.auth.errors import ChallengeRefused, LibraryMissing
+from heliograph.client.authentication import Authentication
 from heliograph.client.errors import (
     ApplicationError,
     ConnectFailed,
@@ -17,13 +19,13 @@ from heliograph.client.errors import (
 from heliograph.client.features import has_announced
 from heliograph.client.invocations import OpenInvocation
 from heliograph.client.options import ClientOptions
-from heliograph.client.protocol import ClientProtocol, State
+from heliograph.client.protocol import ClientProtocol, OpenChallenge, State
 from heliograph.client.reconnect import Clock, Random, backoff_of
 from heliograph.client.rejoin import Rejoin, RejoinCallback
 from heliograph.client.runner import InvocationRunner
 from heliograph.client.standing import StandingRequest
 from heliograph.client.websocket import WebSocketLink, open_websocket
-from heliograph.wamp.errors import PROCEDURE_ALREADY_EXISTS
+from heliograph.wamp.errors import AUTHENTICATION_DENIED, PROCEDURE_ALREADY_EXISTS, PayloadError
 from heliograph.wamp.messages import Welcome
 from heliograph.wamp.payload import Payload
 from heliograph.wire.serializers.serializer import Serializer
@@ -44,6 +46,7 @@ class Connection:
         url: `ws://…` or `wss://…`.
         realm: the realm to join.
         agent: this software's name and version.
+        authentication: how the client proves who it is.
         serializers: in order of preference.
         ssl_context: how `wss` servers are verified; `None` verifies by the system's authorities.
         headers: more headers for the WebSocket handshake.
@@ -65,6 +68,7 @@ class Connection:
         *,
         realm: str,
         agent: str,
+        authentication: Authentication,
         serializers: tuple[Serializer, ...],
         ssl_context: ssl.SSLContext | None,
         headers: Mapping[str, str],
@@ -76,7 +80,7 @@ class Connection:
     ) -> None:
         self.url = url
         self.options = options
-        self.protocol = ClientProtocol(realm=realm, agent=agent, observer=self)
+        self.protocol = ClientProtocol(realm=realm, agent=agent, observer=self, authentication=authentication)
         self.joins = 0
         self.join_callbacks: list[JoinCallback] = []
         self.leave_callbacks: list[LeaveCallback] = []
@@ -142,11 +146,19 @@ class Connection:
         finally:
             for task in self._tasks:
                 task.cancel()
+            await self._end_tasks(cause)
+
+    async def _end_tasks(self, cause: BaseException | None) -> None:
+        try:
             # The group is told of a cancellation, for it may have been its own doing: then a task of it has failed.
             if isinstance(cause, asyncio.CancelledError):
                 await self._group.__aexit__(type(cause), cause, None)
             else:
                 await self._group.__aexit__(None, None, None)
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1 and isinstance(group.exceptions[0], JoinRefused):
+                raise group.exceptions[0] from None  # what `_keep_joined` ends the session's block with
+            raise
 
     async def _leave(self) -> None:
         link = self._link
@@ -181,6 +193,8 @@ class Connection:
                 if not first.done() and not self._is_worth_retrying(error):
                     first.set_exception(error)
                     return
+                if isinstance(error, JoinRefused) and error.is_about_credentials:
+                    raise  # They were right before. Asking again and again would only get this address locked out.
                 self._log_failure(error)
             else:
                 if not first.done():
@@ -199,9 +213,9 @@ class Connection:
                 await self.clock.sleep(backoff.next())
 
     def _is_worth_retrying(self, error: HeliographError) -> bool:
-        if not self._retry_first or isinstance(error, JoinRefused):
+        if not self._retry_first:
             return False
-        return not isinstance(error, ConnectFailed) or error.is_temporary
+        return not isinstance(error, ConnectFailed | JoinRefused) or error.is_temporary
 
     async def _join(self) -> WebSocketLink:
         link = await open_websocket(
@@ -262,6 +276,22 @@ class Connection:
             await self._link.writable()
 
     # What the protocol tells
+
+    def challenged(self, challenge: OpenChallenge) -> None:
+        """Make the proof in a thread: some take as long as they can, and some have to fetch their secret."""
+        self.spawn(self._prove(challenge))
+
+    async def _prove(self, challenge: OpenChallenge) -> None:
+        try:
+            proof = await asyncio.to_thread(challenge.attempt.respond, challenge.method, challenge.extra)
+            self.protocol.answer_challenge(challenge, proof)
+        except (ChallengeRefused, LibraryMissing, PayloadError) as error:
+            refusal = JoinRefused(AUTHENTICATION_DENIED, (f"not answered: {error}",), {})
+            self.protocol.refuse_challenge(challenge, refusal)
+        except Exception as error:
+            logger.exception("the proof for the router could not be made")
+            text = f"the proof for the router could not be made: {type(error).__name__}"
+            self.protocol.refuse_challenge(challenge, ConnectionLost(text))
 
     def joined(self, welcome: Welcome) -> None:
         """Let waiting requests go on and call who asked for it."""

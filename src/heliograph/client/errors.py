@@ -3,6 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from heliograph.wamp import errors
+
+_TEMPORARY = frozenset({errors.AUTHENTICATION_FAILED, errors.CLOSE_SYSTEM_SHUTDOWN, errors.UNAVAILABLE})
+_CREDENTIALS = frozenset(
+    {
+        errors.AUTHENTICATION_DENIED,
+        errors.AUTHENTICATION_REQUIRED,
+        errors.NO_MATCHING_AUTH_METHOD,
+        errors.NO_SUCH_PRINCIPAL,
+    }
+)
+
 
 class HeliographError(Exception):
     """Anything the client raises on purpose."""
@@ -77,7 +89,17 @@ def _restore(kind: type[WampError], uri: str, args: Sequence[Any], kwargs: Mappi
 
 
 class JoinRefused(WampError):  # noqa: N818 - reads as what happened
-    """The router does not let this client into the realm."""
+    """The router does not let this client into the realm, or cannot prove to be the right one; `uri` says why."""
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether trying again later may help: the router shuts down, or what it has to ask does not answer."""
+        return self.uri in _TEMPORARY
+
+    @property
+    def is_about_credentials(self) -> bool:
+        """Whether the credentials are to blame, which will be as wrong the next time."""
+        return self.uri in _CREDENTIALS
 
 
 class ApplicationError(WampError):

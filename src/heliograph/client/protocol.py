@@ -6,8 +6,10 @@ standing requests (subscriptions, registrations) are sent again after the next W
 
 import enum
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from heliograph.auth.errors import RouterNotProven
+from heliograph.client.authentication import ANONYMOUS, Attempt, Authentication, Proof
 from heliograph.client.calls import Calls
 from heliograph.client.errors import ConnectionLost, HeliographError, JoinRefused
 from heliograph.client.features import ROLES, has_announced
@@ -18,6 +20,7 @@ from heliograph.wamp import errors, messages
 from heliograph.wamp.errors import ProtocolViolation
 from heliograph.wamp.messages import (
     Abort,
+    Authenticate,
     Challenge,
     CloseDetails,
     Error,
@@ -45,12 +48,27 @@ class State(enum.Enum):
 
     CLOSED = "closed"
     JOINING = "joining"
+    AUTHENTICATING = "authenticating"
     JOINED = "joined"
     LEAVING = "leaving"
 
 
+NOT_YET_JOINED = (State.JOINING, State.AUTHENTICATING)
+
+
+class OpenChallenge(NamedTuple):
+    """A challenge to be answered, once, with `answer_challenge` or `refuse_challenge`."""
+
+    attempt: Attempt
+    method: str
+    extra: dict[str, Any]
+
+
 class Observer(InvocationObserver, RestoringObserver, Protocol):
     """Who is told what happens to the session."""
+
+    def challenged(self, challenge: OpenChallenge) -> None:
+        """The router wants a proof, which may take a while to make."""
 
     def joined(self, welcome: Welcome) -> None:
         """The router let the session in; standing requests have been sent."""
@@ -66,6 +84,7 @@ class ClientProtocol:
         realm: the realm to join.
         agent: this software's name and version, told to the router.
         observer: who is told what happens.
+        authentication: how the client proves who it is.
 
     Attributes:
         state: where the session stands.
@@ -76,7 +95,14 @@ class ClientProtocol:
         invocations: calls this session answers.
     """
 
-    def __init__(self, *, realm: str, agent: str, observer: Observer) -> None:
+    def __init__(
+        self,
+        *,
+        realm: str,
+        agent: str,
+        observer: Observer,
+        authentication: Authentication = ANONYMOUS,
+    ) -> None:
         self.state = State.CLOSED
         self.welcome: Welcome | None = None
         self.requests = Requests()
@@ -86,10 +112,14 @@ class ClientProtocol:
         self._realm = realm
         self._agent = agent
         self._observer = observer
+        self._authentication = authentication
+        self._join = authentication.begin()
+        self._challenge: OpenChallenge | None = None
         self._transport: Transport | None = None
         reply = self.requests.replied
         self._transitions: dict[State, dict[type[Message], Callable[[Any], None]]] = {
             State.JOINING: {Welcome: self._on_welcome, Abort: self._on_abort, Challenge: self._on_challenge},
+            State.AUTHENTICATING: {Welcome: self._on_welcome, Abort: self._on_abort},
             State.JOINED: {
                 Abort: self._on_abort,
                 Goodbye: self._on_goodbye,
@@ -119,7 +149,27 @@ class ClientProtocol:
         self._transport = transport
         self.requests.connected(transport)
         self.state = State.JOINING
-        transport.send(Hello(self._realm, HelloDetails(roles=ROLES, agent=self._agent)))
+        self._join = self._authentication.begin()
+        details = HelloDetails(
+            roles=ROLES,
+            agent=self._agent,
+            authmethods=self._authentication.methods or None,
+            authid=self._authentication.authid,
+            authrole=self._authentication.authrole,
+            authextra=self._join.authextra or None,
+        )
+        transport.send(Hello(self._realm, details))
+
+    def answer_challenge(self, challenge: OpenChallenge, answer: Proof) -> None:
+        """Send AUTHENTICATE, unless the connection the challenge came on is gone."""
+        if self._challenge is challenge and self._transport is not None:
+            self._challenge = None
+            self._transport.send(Authenticate(answer.signature, answer.extra))
+
+    def refuse_challenge(self, challenge: OpenChallenge, error: HeliographError) -> None:
+        """Give up joining because of `error`, unless the connection the challenge came on is gone."""
+        if self._challenge is challenge:
+            self._give_up(errors.AUTHENTICATION_FAILED, error)
 
     def receive(self, message: Message) -> None:
         """Take a message from the router; raises `ProtocolViolation` for one that may not come now."""
@@ -144,7 +194,7 @@ class ClientProtocol:
             self.state = State.LEAVING
             self.requests.is_joined = False
             self._transport.send(Goodbye(CloseDetails(), errors.CLOSE_NORMAL))
-        elif self.state is State.JOINING:
+        elif self.state in NOT_YET_JOINED:
             self._end(ConnectionLost("the session was closed while joining"))
 
     def lost(self, reason: str) -> None:
@@ -157,6 +207,7 @@ class ClientProtocol:
         was_joined = self.state in (State.JOINED, State.LEAVING)
         self.state = State.CLOSED
         self.welcome = None
+        self._challenge = None
         self.invocations.disconnected()
         self.standing.disconnected()
         self.requests.disconnected(error)
@@ -187,6 +238,14 @@ class ClientProtocol:
     # Messages of the router
 
     def _on_welcome(self, welcome: Welcome) -> None:
+        try:
+            self._join.check_router(welcome.details.authextra)
+        except RouterNotProven as error:
+            # "The client SHOULD check the `verifier` for mutual authentication, terminating the session if invalid."
+            refusal = JoinRefused(errors.AUTHENTICATION_DENIED, (str(error),), {})
+            self._give_up(refusal.uri, refusal)
+            return
+        self._challenge = None
         self.state = State.JOINED
         self.welcome = welcome
         self.requests.is_joined = True
@@ -199,13 +258,24 @@ class ClientProtocol:
             self._observer.restored()
 
     def _on_challenge(self, challenge: Challenge) -> None:
-        text = f"the router asks for authentication by {challenge.method!r}, which was not offered"
+        attempt = self._join.choose(challenge.method)
+        if attempt is None:
+            text = f"the router asks for authentication by {challenge.method!r}, which was not offered"
+            refusal = JoinRefused(errors.NO_MATCHING_AUTH_METHOD, (text,), {})
+            self._give_up(refusal.uri, refusal)
+            return
+        self.state = State.AUTHENTICATING
+        self._challenge = OpenChallenge(attempt, challenge.method, challenge.extra)
+        self._observer.challenged(self._challenge)
+
+    def _give_up(self, reason: str, error: HeliographError) -> None:
+        """Abort joining. The router is not told why: that may be about a secret."""
         if self._transport is not None:
-            self._transport.send(Abort(CloseDetails(message=text), errors.NO_MATCHING_AUTH_METHOD))
-        self._end(JoinRefused(errors.NO_MATCHING_AUTH_METHOD, (text,), {}))
+            self._transport.send(Abort(CloseDetails(), reason))
+        self._end(error)
 
     def _on_abort(self, abort: Abort) -> None:
-        if self.state is State.JOINING:
+        if self.state in NOT_YET_JOINED:
             args = (abort.details.message,) if abort.details.message else ()
             self._end(JoinRefused(abort.reason, args, {}))
         else:

@@ -10,6 +10,7 @@ from heliograph.client.publishing import PublisherRole
 from heliograph.client.registering import CalleeRole
 from heliograph.client.rejoin import RejoinCallback
 from heliograph.client.subscribing import SubscriberRole
+from heliograph.wamp.messages import WelcomeDetails
 
 
 class Session(PublisherRole, SubscriberRole, CallerRole, CalleeRole):
@@ -26,6 +27,26 @@ class Session(PublisherRole, SubscriberRole, CallerRole, CalleeRole):
     def session_id(self) -> int | None:
         """The router's id of the session; another one after each join, `None` between them."""
         return self._protocol.session_id
+
+    @property
+    def authid(self) -> str | None:
+        """Who the router says this client is, while joined."""
+        return self._welcomed.authid
+
+    @property
+    def authrole(self) -> str | None:
+        """The role whose permissions count, while joined."""
+        return self._welcomed.authrole
+
+    @property
+    def authmethod(self) -> str | None:
+        """How the client proved who it is, while joined."""
+        return self._welcomed.authmethod
+
+    @property
+    def _welcomed(self) -> WelcomeDetails:
+        welcome = self._protocol.welcome
+        return WelcomeDetails() if welcome is None else welcome.details
 
     @property
     def joins(self) -> int:

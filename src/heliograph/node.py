@@ -26,8 +26,9 @@ from heliograph.http.options import (
     StaticOptions,
     WsgiOptions,
 )
-from heliograph.http.paths import Paths, websocket_only
+from heliograph.http.paths import Paths
 from heliograph.http.protocol import HttpPort
+from heliograph.http.websocket_page import WebSocketPage
 from heliograph.routing.router import Router
 from heliograph.transports.clock import LoopClock
 from heliograph.transports.counters import TransportCounters
@@ -124,10 +125,12 @@ class Node:
         lane: dict[str, LaneService] = {}
         for path, service in transport.paths.items():
             if isinstance(service, WebSocketPathOptions):
-                websockets[path.strip("/")] = WebSocketService(
+                websocket = websockets[path.strip("/")] = WebSocketService(
                     service, router=router, turn=self._turn, counters=counters, loop=self._loop
                 )
-                services[path] = websocket_only
+                services[path] = WebSocketPage(
+                    websocket.subprotocols, is_shown=service.options.enable_webstatus
+                )
             elif isinstance(service, PublisherOptions | CallerOptions):
                 lane[path] = _bridge_path(service, router)
             else:

@@ -7,7 +7,7 @@ import pytest
 
 from heliograph.transports.deliverer import OutboxDeliverer
 from heliograph.transports.turn import BYTES_A_UNIT, WORK_BUDGET, Turn
-from heliograph.transports.websocket import WebSocketFormat
+from heliograph.transports.websocket_format import WebSocketFormat
 from heliograph.wamp.errors import PayloadError
 from heliograph.wamp.messages import Event, EventDetails
 from heliograph.wamp.payload import EncodedPayload, Payload

@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -124,3 +125,78 @@ def test_a_close_frame_has_a_code_and_a_reason_that_fits() -> None:
 
 def test_the_accept_key_is_that_of_the_rfc() -> None:
     assert websocket.accept_key(b"dGhlIHNhbXBsZSBub25jZQ==") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+@given(size=st.integers(0, 400), fragment_bytes=st.none() | st.integers(1, 400), is_compressed=st.booleans())
+def test_a_message_is_sent_in_fragments_that_make_it_up(
+    size: int, fragment_bytes: int | None, *, is_compressed: bool
+) -> None:
+    message = bytes(number % 251 for number in range(size))
+    sent = websocket.server_message(
+        BINARY, message, is_compressed=is_compressed, fragment_bytes=fragment_bytes
+    )
+    frames = list(parsed(sent))
+    assert b"".join(payload for _, payload in frames) == message
+    assert all(len(payload) <= (fragment_bytes or size) for _, payload in frames)
+    assert [head & 0x0F for head, _ in frames] == [BINARY] + [CONTINUATION] * (len(frames) - 1)
+    assert [bool(head & 0x80) for head, _ in frames] == [False] * (len(frames) - 1) + [True]
+    assert [bool(head & 0x40) for head, _ in frames] == [is_compressed] + [False] * (len(frames) - 1)
+    assert len(frames) == 1 or all(payload for _, payload in frames)
+
+
+def parsed(sent: bytes) -> Iterator[tuple[int, bytes]]:
+    """Cut short frames: all tested with have less than 64 KiB."""
+    while sent:
+        head, length = sent[0], sent[1]
+        start = 2
+        if length == 126:
+            length, start = int.from_bytes(sent[2:4], "big"), 4
+        yield head, sent[start : start + length]
+        sent = sent[start + length :]
+
+
+def read_bits(reader: MessageReader, opcode: int, *, fin: bool, rsv1: bool) -> bytes | None:
+    return reader.read(opcode, b"x", fin=fin, reserved=False, rsv1=rsv1)
+
+
+def test_a_compressed_message_is_told_by_its_first_frame() -> None:
+    reader = MessageReader(TEXT, LIMIT, may_be_compressed=True)
+    assert read_bits(reader, TEXT, fin=False, rsv1=True) is None
+    assert read_bits(reader, CONTINUATION, fin=True, rsv1=False) == b"xx"
+    assert reader.is_compressed
+    assert read_bits(reader, TEXT, fin=True, rsv1=False) == b"x"
+    assert not reader.is_compressed
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_later_frame_that_tells_of_compression_is_refused(*, first: bool) -> None:
+    reader = MessageReader(TEXT, LIMIT, may_be_compressed=True)
+    read_bits(reader, TEXT, fin=False, rsv1=first)
+    with pytest.raises(WebSocketViolation) as caught:
+        read_bits(reader, CONTINUATION, fin=True, rsv1=True)
+    assert caught.value.close_code == 1002
+
+
+def test_other_reserved_bits_are_refused_with_compression_too() -> None:
+    with pytest.raises(WebSocketViolation) as caught:
+        MessageReader(TEXT, LIMIT, may_be_compressed=True).read(
+            TEXT, b"x", fin=True, reserved=True, rsv1=True
+        )
+    assert caught.value.close_code == 1002
+
+
+def test_a_compressed_text_is_not_looked_into() -> None:
+    """It is bytes until it is decompressed, which waits for its turn."""
+    reader = MessageReader(TEXT, LIMIT, may_be_compressed=True)
+    assert reader.read(TEXT, b"\xff", fin=True, reserved=False, rsv1=True) == b"\xff"
+
+
+def test_a_compressed_message_may_have_grown_by_it() -> None:
+    """Data that cannot be compressed becomes longer, and must not be refused for it."""
+    reader = MessageReader(BINARY, LIMIT, may_be_compressed=True)
+    most = websocket.most_compressed_bytes(LIMIT)
+    assert reader.read(BINARY, bytes(most), fin=True, reserved=False, rsv1=True) == bytes(most)
+    for size, rsv1 in ((most + 1, True), (LIMIT + 1, False)):
+        with pytest.raises(WebSocketViolation) as caught:
+            reader.read(BINARY, bytes(size), fin=True, reserved=False, rsv1=rsv1)
+        assert caught.value.close_code == 1009

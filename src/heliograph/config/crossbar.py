@@ -21,6 +21,8 @@ from heliograph.routing.options import (
 )
 from heliograph.transports.options import (
     MIB,
+    CookieOptions,
+    DeflateOptions,
     HttpGuardOptions,
     TcpEndpoint,
     WebSocketOptions,
@@ -100,8 +102,7 @@ _DEBUG = Ignored("an old form without effect; leave it out (`heliograph start --
 _SIGNATURE = NotYet("anybody who reaches the port could send requests", severity="error")
 _ADDRESSES = NotYet("requests from any address would be taken", severity="error")
 _CHECKED_ANYWAY = "the check is always made"
-_FRAME_LIMIT = "max_message_size bounds frames as well"
-_PING = "a ping is sent after silence only, with a payload of its own"
+_PING = "a ping is sent after silence only"
 
 _WEBSOCKET_KEYS: Mapping[str, ForeignKey] = {
     "max_message_size": Renamed(
@@ -115,9 +116,8 @@ _WEBSOCKET_KEYS: Mapping[str, ForeignKey] = {
         "close_timeout_s", in_milliseconds=True, off=86400.0, said="0 is read as one day"
     ),
     "open_handshake_timeout": Ignored("the transport's options.header_timeout_s bounds the handshake"),
-    "max_frame_size": Ignored(_FRAME_LIMIT, harmless=(0,)),
-    "auto_fragment_size": Ignored("messages are sent in one frame", harmless=(0,)),
-    "auto_ping_size": Ignored(_PING),
+    "max_frame_size": Renamed("max_frame_bytes"),
+    "auto_fragment_size": Renamed("fragment_bytes"),
     "auto_ping_restart_on_any_traffic": Ignored(_PING, harmless=(True,)),
     "validate_utf8": Ignored(_CHECKED_ANYWAY, harmless=(True,)),
     "require_masked_client_frames": Ignored(_CHECKED_ANYWAY, harmless=(True,)),
@@ -125,16 +125,12 @@ _WEBSOCKET_KEYS: Mapping[str, ForeignKey] = {
     "apply_mask": Ignored("RFC 6455 demands it", harmless=(True,)),
     "enable_hybi10": Ignored("only RFC 6455 is spoken"),
     "enable_rfc6455": Ignored("only RFC 6455 is spoken", harmless=(True,)),
-    "enable_webstatus": Ignored("there is no status page", harmless=(False,)),
     "fail_by_drop": Ignored("the closing handshake is always tried first", harmless=(False,)),
     "echo_close_codereason": Ignored("close codes follow RFC 6455", harmless=(False,)),
     "tcp_nodelay": Ignored("it is always on", harmless=(True,)),
     "show_server_version": Ignored("the version is not shown", harmless=(False,)),
-    "external_port": Ignored("`self` compares with the Host header"),
     "enable_flash_policy": Never("Flash", severity="warning"),
     "flash_policy": Never("Flash", severity="warning"),
-    "require_websocket_subprotocol": NotYet("clients must offer a subprotocol", harmless=(True,)),
-    "compression": NotYet("messages are sent uncompressed, which every client understands"),
 }
 
 _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
@@ -208,7 +204,12 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
             severity="error",
             harmless=({"anonymous": {"type": "static"}},),
         ),
-        "cookie": NotYet("browsers are not followed by cookie"),
+    },
+    CookieOptions: {
+        "store": NotYet("cookies are set and read, nothing is remembered by them"),
+    },
+    DeflateOptions: {
+        "request_max_window_bits": Renamed("request_max_window_bits"),
     },
     WebSocketOptions: _WEBSOCKET_KEYS,
     PublisherLimits: {

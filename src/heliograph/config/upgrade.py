@@ -7,7 +7,6 @@ from typing import Any
 from heliograph.config.problems import Path, Problem, error, quote, warning
 
 _ACTIONS = ("call", "register", "publish", "subscribe")
-_SERIALIZERS = ("cbor", "msgpack", "json")
 _LONGEST_PORT = 5
 _EACH = object()
 
@@ -148,10 +147,8 @@ def _serializers(path: Path, service: dict[str, Any]) -> Iterator[Problem]:
     if others and remaining:
         service["serializers"] = remaining
         names = ", ".join(quote(name) for name in others)
-        yield warning((*path, "serializers"), f"{names}: known, not supported yet, left out")
+        yield warning((*path, "serializers"), f"{names}: not supported, and not planned: left out")
 
 
 def _is_crossbars(name: object) -> bool:
-    if not isinstance(name, str) or name in _SERIALIZERS:
-        return False
-    return name.removesuffix(".batched") in {*_SERIALIZERS, "ubjson", "flatbuffers"}
+    return isinstance(name, str) and name.removesuffix(".batched") in ("ubjson", "flatbuffers")

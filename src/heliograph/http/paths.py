@@ -60,9 +60,3 @@ def _first_component(path: str) -> str:
 
 async def _not_found(scope: Scope, _receive: Receive, send: Send) -> None:
     await answer_text(send, 404, f"nothing is served at {scope['path'][:200]}")
-
-
-async def websocket_only(_scope: Scope, _receive: Receive, send: Send) -> None:
-    """Answer a plain HTTP request at a WebSocket endpoint."""
-    text = "this is a WAMP endpoint: connect with a WebSocket and a subprotocol such as wamp.2.json"
-    await answer_text(send, 426, text, {"Upgrade": "websocket", "Connection": "Upgrade"})

@@ -8,7 +8,8 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,18 @@ import uvloop
 
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.http.exchange import AsgiApplication
-from heliograph.http.paths import Paths, websocket_only
+from heliograph.http.paths import Paths
 from heliograph.http.protocol import HttpPort
+from heliograph.http.websocket_page import WebSocketPage
 from heliograph.routing.router import Router
 from heliograph.testing.configuration import LOOPBACK
 from heliograph.transports.clock import LoopClock
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deliverer import OutboxDeliverer
-from heliograph.transports.facts import connection_facts
 from heliograph.transports.listener import ListenFailed, addresses, listen
 from heliograph.transports.options import (
+    CompressionOptions,
+    DeflateOptions,
     HttpGuardOptions,
     OutboxOptions,
     TcpEndpoint,
@@ -33,16 +36,18 @@ from heliograph.transports.options import (
     WebSocketPathOptions,
 )
 from heliograph.transports.turn import BYTES_A_UNIT, Turn
-from heliograph.transports.websocket import WebSocketConnection, WebSocketFormat
-from heliograph.transports.websocket_service import Handshake, WebSocketService
-from heliograph.wire.serializers import serializer
-from heliograph.wire.websocket import BINARY, CONTINUATION, TEXT, MessageReader, accept_key, server_frame
+from heliograph.transports.websocket import WebSocketConnection
+from heliograph.transports.websocket_negotiation import Agreement
+from heliograph.transports.websocket_service import WebSocketService
+from heliograph.wire.permessage_deflate import DeflateAgreement, Deflater, deflate_alone
+from heliograph.wire.websocket import BINARY, CONTINUATION, TEXT, MessageReader, server_frame
 
 MIB = 1024 * 1024
 MAX_MESSAGE_BYTES = 32 * MIB
 """Fuzzers send up to 16 MiB."""
 
 OUTBOX_BYTES = 64 * MIB
+MEMORY_LEVEL = 8
 CLOSE_TIMEOUT_S = 2.0
 DRAIN_TIMEOUT_S = 1.0
 
@@ -52,12 +57,21 @@ class EitherReader:
 
     Args:
         max_message_bytes: the largest message taken.
+        may_be_compressed: whether permessage-deflate was negotiated.
     """
 
-    def __init__(self, max_message_bytes: int) -> None:
-        self._readers = {kind: MessageReader(kind, max_message_bytes) for kind in (TEXT, BINARY)}
+    def __init__(self, max_message_bytes: int, *, may_be_compressed: bool) -> None:
+        self._readers = {
+            kind: MessageReader(kind, max_message_bytes, may_be_compressed=may_be_compressed)
+            for kind in (TEXT, BINARY)
+        }
         self._kind = TEXT
         self._is_within_message = False
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the message that was read last is compressed."""
+        return self._readers[self._kind].is_compressed
 
     def read(self, opcode: int, payload: bytes, *, fin: bool, **bits: Any) -> bytes | None:
         """Take one data frame and return the message it completes, if it does, behind a byte that tells its kind.
@@ -75,7 +89,7 @@ class EitherReader:
 class EchoConnection(WebSocketConnection):
     """A WebSocket connection that sends back what it gets."""
 
-    __slots__ = ()
+    __slots__ = ("_deflate",)
 
     _reader: EitherReader  # type: ignore[assignment]  # it reads as a MessageReader does
 
@@ -83,34 +97,45 @@ class EchoConnection(WebSocketConnection):
         self,
         service: WebSocketService,
         transport: asyncio.Transport,
+        agreed: Agreement,
         facts: ConnectionFacts,
     ) -> None:
-        json = serializer("json")
-        super().__init__(service, transport, json, WebSocketFormat(json), facts)
-        self._reader = EitherReader(MAX_MESSAGE_BYTES)
+        super().__init__(service, transport, agreed, facts)
+        self._reader = EitherReader(MAX_MESSAGE_BYTES, may_be_compressed=agreed.deflate is not None)
+        self._deflate = None if agreed.deflate is None else _compression(agreed.deflate)
+        # Frames are made here, of the kind in which each message came.
+        self._framer = None
 
     def _await_hello(self) -> None:
         """Nobody says HELLO here."""
 
+    def _unpacked(self, message: bytes, *, is_compressed: bool) -> Iterator[bytes]:
+        self._opcode = message[0]
+        for unpacked in super()._unpacked(message[1:], is_compressed=is_compressed):
+            yield message[:1] + unpacked
+
     def _handle(self, data: bytes) -> None:
         self._service.turn.spend(1 + len(data) // BYTES_A_UNIT)
-        self._enqueue(server_frame(data[0], data[1:]))
+        kind, message = data[0], data[1:]
+        if self._deflate is None:
+            self._enqueue(server_frame(kind, message))
+        else:
+            self._enqueue(server_frame(kind, self._deflate(message), is_compressed=True))
+
+
+def _compression(agreed: DeflateAgreement) -> Callable[[bytes], bytes]:
+    if agreed.server_keeps_context:
+        return Deflater(window_bits=agreed.server_window_bits, memory_level=MEMORY_LEVEL).deflate
+    return partial(deflate_alone, window_bits=agreed.server_window_bits, memory_level=MEMORY_LEVEL)
 
 
 class EchoService(WebSocketService):
-    """A WebSocket endpoint that asks for no subprotocol."""
+    """A WebSocket endpoint whose connections echo."""
 
-    def accept(self, handshake: Handshake, transport: asyncio.Transport, early: bytes) -> None:
-        """Answer `handshake` and echo from now on; raises `HandshakeRefused`."""
-        self._check(handshake, transport)
-        key = handshake.headers["sec-websocket-key"].encode()
-        transport.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept_key(key)
-        )
-        connection = EchoConnection(self, transport, connection_facts(transport))
-        self.remember(connection)
-        connection.start(early)
+    def _connection(
+        self, transport: asyncio.Transport, agreed: Agreement, facts: ConnectionFacts
+    ) -> WebSocketConnection:
+        return EchoConnection(self, transport, agreed, facts)
 
 
 async def serve(port: int) -> None:
@@ -127,7 +152,7 @@ async def serve(port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     service = _service(loop)
-    services: dict[str, AsgiApplication] = {"/": websocket_only}
+    services: dict[str, AsgiApplication] = {"/": WebSocketPage(service.subprotocols, is_shown=False)}
     http = HttpPort(
         Paths(services),
         {"": service},
@@ -149,7 +174,14 @@ def _service(loop: asyncio.AbstractEventLoop) -> EchoService:
     turn = Turn(loop)
     options = WebSocketPathOptions(
         options=WebSocketOptions(
-            max_message_bytes=MAX_MESSAGE_BYTES, ping_interval_s=None, close_timeout_s=CLOSE_TIMEOUT_S
+            max_message_bytes=MAX_MESSAGE_BYTES,
+            ping_interval_s=None,
+            close_timeout_s=CLOSE_TIMEOUT_S,
+            require_websocket_subprotocol=False,
+            # As the client asks: fuzzers try contexts and windows.
+            compression=CompressionOptions(
+                deflate=DeflateOptions(no_context_takeover=False, request_no_context_takeover=False)
+            ),
         ),
         outbox=OutboxOptions(limit_bytes=OUTBOX_BYTES),
     )

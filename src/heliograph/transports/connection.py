@@ -10,7 +10,7 @@ import enum
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from heliograph.auth.facts import ConnectionFacts
@@ -37,6 +37,21 @@ class End(enum.Enum):
     GOING_AWAY = "the router is shutting down"
     TOO_SLOW = "more waits for this connection than it may hold: read faster"
     DEFECT = "the router failed; its log says where"
+
+
+class Parcel:
+    """Something that holds any number of messages, each of which is unpacked when it is its turn, and not before.
+
+    Args:
+        messages: the messages; it raises nothing.
+        size: bytes that are held until then.
+    """
+
+    __slots__ = ("messages", "size")
+
+    def __init__(self, messages: Iterator[bytes], size: int) -> None:
+        self.messages = messages
+        self.size = size
 
 
 CONNECTION_SLOTS = (
@@ -78,7 +93,7 @@ class Connection(ABC):
 
     _service: ConnectionService
     _transport: asyncio.Transport
-    _backlog: deque[bytes | int] | None
+    _backlog: deque[bytes | Parcel | int] | None
     _close_timer: asyncio.TimerHandle | None
     _hello_timer: asyncio.TimerHandle | None
     wire_format: WireFormat
@@ -99,7 +114,8 @@ class Connection(ABC):
         self.wire_format = wire_format
         self.outbox = []
         self._session = Session(service.router, self, service.session_options, facts)
-        # Messages that were read and not handled, and at the end perhaps the code the peer closes with.
+        # Messages that were read and not handled, one by one or in parcels, and at the end perhaps the code the peer
+        # closes with.
         self._backlog = None
         self._backlog_bytes = 0
         self._is_held = False
@@ -171,6 +187,23 @@ class Connection(ABC):
         if not self._is_held:
             self._join_rotation()
 
+    def _on_parcel(self, parcel: Parcel) -> None:
+        """Take what has come from the transport in one piece and holds any number of messages."""
+        self._service.counters.bytes_received += parcel.size
+        is_first = self._backlog is None
+        if self._backlog is None:
+            self._backlog = deque()
+        self._backlog.append(parcel)
+        self._backlog_bytes += parcel.size
+        if is_first:
+            turn = self._service.turn
+            while not turn.is_exhausted:
+                if not self.handle_next():
+                    return
+        self._pause_or_resume()
+        if not self._is_held:
+            self._join_rotation()
+
     def _on_close_in_order(self, code: int) -> None:
         """Take note that the peer closes, once what it said before has had its turn."""
         if self._backlog is not None and not self._closing:
@@ -205,12 +238,7 @@ class Connection(ABC):
             return False
         backlog = self._backlog
         if backlog and not self._closing:
-            item = backlog.popleft()
-            if isinstance(item, bytes):
-                self._backlog_bytes -= len(item)
-                self._handle(item)
-            else:
-                self._on_close(item)
+            self._handle_first(backlog)
         if backlog and not self._closing:
             return True
         self._is_in_rotation = False
@@ -220,6 +248,23 @@ class Connection(ABC):
         self._backlog_bytes = 0
         self._pause_or_resume()
         return False
+
+    def _handle_first(self, backlog: deque[bytes | Parcel | int]) -> None:
+        item = backlog[0]
+        if isinstance(item, Parcel):
+            message = next(item.messages, None)
+            if message is not None:
+                self._service.counters.messages_received += 1
+                self._handle(message)
+                return
+        backlog.popleft()
+        if isinstance(item, bytes):
+            self._backlog_bytes -= len(item)
+            self._handle(item)
+        elif isinstance(item, Parcel):
+            self._backlog_bytes -= item.size
+        else:
+            self._on_close(item)
 
     def _handle(self, data: bytes) -> None:
         self._service.turn.spend(1 + len(data) // BYTES_A_UNIT)
@@ -255,7 +300,7 @@ class Connection(ABC):
             # Nothing may follow the end.
             outbox.clear()
             return
-        data = outbox[0] if len(outbox) == 1 else b"".join(outbox)
+        data = self._finished(outbox)
         if self._drop_if_too_much_waits(len(data)):
             return
         counters = self._service.counters
@@ -263,6 +308,10 @@ class Connection(ABC):
         counters.bytes_sent += len(data)
         outbox.clear()
         self._transport.write(data)
+
+    def _finished(self, outbox: list[bytes]) -> bytes:
+        """Return what is written for all that waits."""
+        return outbox[0] if len(outbox) == 1 else b"".join(outbox)
 
     def _drop_if_too_much_waits(self, more: int) -> bool:
         """Disconnect a receiver that has not taken earlier turns' bytes and would now hold too many."""

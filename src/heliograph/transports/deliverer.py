@@ -9,7 +9,13 @@ from heliograph.wamp.messages import Event, Message
 
 
 class WireFormat(Protocol):
-    """How messages look on one kind of connection: a serializer and its framing."""
+    """How messages look on one kind of connection: a serializer and its framing.
+
+    `delivery_units` is what one delivery costs in units of a turn's work: 1 where the same bytes go to everybody.
+    """
+
+    @property
+    def delivery_units(self) -> int: ...
 
     def frame(self, message: Message) -> Any:
         """Return `message` finished, ready for an outbox; raises `PayloadError`."""
@@ -57,7 +63,8 @@ class OutboxDeliverer:
                     flush_at_end(peer)
                 outbox.append(frames[peer.wire_format])
         longest = max((len(frame) for frame in frames.values()), default=0)
-        self._turn.spend(len(receivers) * (1 + longest // BYTES_A_UNIT))
+        units = max((wire_format.delivery_units for wire_format in frames), default=1)
+        self._turn.spend(len(receivers) * units * (1 + longest // BYTES_A_UNIT))
 
 
 def _frames(event: Event, receivers: Collection[OutboxPeer]) -> dict[WireFormat, Any]:

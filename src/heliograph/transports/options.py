@@ -17,7 +17,8 @@ PathKey = Annotated[
     str,
     Meta(pattern=r"^([A-Za-z0-9_-]+|/)\Z", description="/ or one part of a path: letters, digits, _ and -"),
 ]
-Serializer = Literal["json", "msgpack", "cbor"]
+Serializer = Literal["json", "msgpack", "cbor", "json.batched", "msgpack.batched", "cbor.batched"]
+WindowBits = Annotated[int, Meta(ge=9, le=15)]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -76,6 +77,66 @@ class HelloLimits(Struct, frozen=True, kw_only=True):
     hello_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
 
 
+class DeflateOptions(Struct, frozen=True, kw_only=True):
+    """permessage-deflate, for clients that offer it.
+
+    Without context takeover each message is compressed by itself: an event once for all its receivers, and nothing is
+    kept for a connection. With it, messages become smaller, each is compressed for each receiver, and each connection
+    keeps a compressor: 2^(`max_window_bits` + 2) + 2^(`memory_level` + 9) bytes.
+
+    Attributes:
+        no_context_takeover: compress each message by itself; a client may ask for it where it is off
+        max_window_bits: window of the router's compressors, as a power of two
+        request_no_context_takeover: have clients compress each message by itself; where it is off, a connection keeps
+            up to 40 KiB to decompress with
+        request_max_window_bits: window of the compressors of clients that let themselves be told; null tells none
+        memory_level: how much memory a compressor has to find repetitions with
+        least_compressed_bytes: smaller messages are sent as they are
+    """
+
+    no_context_takeover: bool = True
+    max_window_bits: WindowBits = 15
+    request_no_context_takeover: bool = True
+    request_max_window_bits: WindowBits | None = None
+    memory_level: Annotated[int, Meta(ge=1, le=9)] = 8
+    least_compressed_bytes: Annotated[int, Meta(ge=0, le=MIB)] = 256
+
+
+class CompressionOptions(Struct, frozen=True, kw_only=True):
+    """How messages may be compressed.
+
+    Attributes:
+        deflate: permessage-deflate (RFC 7692); null compresses nothing
+    """
+
+    deflate: DeflateOptions | None = None
+
+
+class CookieOptions(Struct, frozen=True, kw_only=True):
+    """A cookie by which a browser is known again on its next connection.
+
+    Attributes:
+        name: of the cookie
+        length: characters of its random value
+        max_age_s: seconds the browser keeps it after it was set [`max_age`]
+        secure: whether it is sent over TLS only; null says so where it is set over TLS
+        http_strict: whether pages' scripts cannot read it (`HttpOnly`)
+        same_site: which pages' connections bear it: of the same site only (`Strict`, `Lax`), or of any (`None`,
+            which browsers take with `secure` only)
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]+\Z")] = "cbtid"
+    length: Annotated[int, Meta(ge=16, le=64)] = 24
+    max_age_s: Annotated[int, Meta(ge=1, le=10 * 365 * 86400)] = field(name="max_age", default=7 * 86400)
+    secure: bool | None = None
+    http_strict: bool = True
+    same_site: Literal["Strict", "Lax", "None"] = "Lax"
+
+    def __post_init__(self) -> None:
+        if self.same_site == "None" and not self.secure:
+            raise ValueError('browsers drop a cookie with `same_site` "None" unless `secure` is true')
+
+
 class WebSocketOptions(Struct, frozen=True, kw_only=True):
     """Checks and limits of WebSocket connections.
 
@@ -83,16 +144,39 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True):
         allowed_origins: origins whose pages may connect, `*` inside one is a wildcard; `self` means pages
             from this very host and port. Clients that send no `Origin`, so all but browsers, may always
         allow_null_origin: let `*` cover pages with the origin `null` (files, sandboxed frames) as well
-        max_message_bytes: bytes of the largest message accepted, after reassembly [`max_message_size`]
+        external_port: the port pages know this server by, where a proxy makes it differ from that in `Host`; `self`
+            compares with it
+        max_message_bytes: bytes of the largest message accepted, after reassembly and decompression
+            [`max_message_size`]
+        max_frame_bytes: bytes of the largest frame accepted; null bounds frames by the message alone
+            [`max_frame_size`]
+        fragment_bytes: messages larger than this are sent in several frames; null sends one each
+            [`auto_fragment_size`]
+        compression: how messages may be compressed
+        require_websocket_subprotocol: whether clients must name a subprotocol; if not, one that names none speaks
+            `wamp.2.json`
+        enable_webstatus: answer a browser that opens the URL with a page that says what is here
         ping_interval_s: seconds of silence after which a ping is sent; null sends none
+        ping_bytes: bytes a ping bears [`auto_ping_size`]
         ping_timeout_s: seconds a pong may take before the connection is dropped
         close_timeout_s: seconds a peer may take to finish the closing handshake; then it is dropped
     """
 
     allowed_origins: tuple[Annotated[str, Meta(min_length=1)], ...] = ("*",)
     allow_null_origin: bool = True
+    external_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     max_message_bytes: Annotated[int, Meta(ge=KIB, le=64 * MIB)] = field(name="max_message_size", default=MIB)
+    max_frame_bytes: Annotated[int, Meta(ge=125, le=64 * MIB)] | None = field(
+        name="max_frame_size", default=None
+    )
+    fragment_bytes: Annotated[int, Meta(ge=125, le=64 * MIB)] | None = field(
+        name="auto_fragment_size", default=None
+    )
+    compression: CompressionOptions | None = None
+    require_websocket_subprotocol: bool = True
+    enable_webstatus: bool = True
     ping_interval_s: Annotated[float, Meta(ge=1, le=86400)] | None = 30.0
+    ping_bytes: Annotated[int, Meta(ge=0, le=125)] = field(name="auto_ping_size", default=0)
     ping_timeout_s: Annotated[float, Meta(ge=1, le=86400)] = 10.0
     close_timeout_s: Annotated[float, Meta(ge=0.1, le=86400)] = 2.0
 
@@ -102,7 +186,9 @@ class WebSocketPathOptions(SessionOptions, frozen=True, kw_only=True, tag_field=
 
     Attributes:
         id: a name for logs
-        serializers: the formats offered, each once; the order in which the client names them wins
+        serializers: the formats offered, each once: one message at a time, and in batches, or with `.batched` in
+            batches only. The order in which the client names them wins
+        cookie: by which a browser is known again; null sets none
         options: checks and limits of the connections
         outbox: what may wait for a slow receiver
         hello: limits before a session has joined
@@ -110,6 +196,7 @@ class WebSocketPathOptions(SessionOptions, frozen=True, kw_only=True, tag_field=
 
     id: ItemId | None = None
     serializers: Annotated[tuple[Serializer, ...], Meta(min_length=1)] = ("cbor", "msgpack", "json")
+    cookie: CookieOptions | None = None
     options: WebSocketOptions = WebSocketOptions()
     outbox: OutboxOptions = OutboxOptions()
     hello: HelloLimits = HelloLimits()

@@ -21,9 +21,13 @@ class OriginCheck:
     Args:
         allowed: origins with `*` as wildcard inside, or `self`.
         allow_null: whether `*` covers the origin `null` (files, sandboxed frames).
+        external_port: the port `self` has for pages, where it is not that in `Host`.
     """
 
-    def __init__(self, allowed: Sequence[str], *, allow_null: bool = False) -> None:
+    def __init__(
+        self, allowed: Sequence[str], *, allow_null: bool = False, external_port: int | None = None
+    ) -> None:
+        self._external_port = external_port
         self._same_origin = SAME_ORIGIN in allowed
         patterns = [pattern.lower() for pattern in allowed if pattern != SAME_ORIGIN]
         self._any = "*" in patterns
@@ -43,27 +47,26 @@ class OriginCheck:
         origin = origin.strip().lower()
         if origin == "null":
             return self._null
-        if self._same_origin and _is_same(origin, host.lower(), is_loopback=is_loopback):
+        if self._same_origin and self._is_same(origin, host.lower(), is_loopback=is_loopback):
             return True
         return self._any or any(pattern.match(origin) for pattern in self._patterns)
+
+    def _is_same(self, origin: str, host: str, *, is_loopback: bool) -> bool:
+        try:
+            page = urlsplit(origin)
+            asked = urlsplit(f"//{host}")
+            page_port = page.port or _DEFAULT_PORTS.get(page.scheme)
+            asked_port = self._external_port or asked.port or _DEFAULT_PORTS.get(page.scheme)
+        except ValueError:
+            return False
+        if page.hostname is None or page.hostname != asked.hostname or page_port != asked_port:
+            return False
+        # A foreign name that was made to resolve to 127.0.0.1 (DNS rebinding) is no page of ours.
+        return not is_loopback or _names_loopback(page.hostname)
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
     return re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")) + r"\Z")
-
-
-def _is_same(origin: str, host: str, *, is_loopback: bool) -> bool:
-    try:
-        page = urlsplit(origin)
-        asked = urlsplit(f"//{host}")
-        page_port = page.port or _DEFAULT_PORTS.get(page.scheme)
-        asked_port = asked.port or _DEFAULT_PORTS.get(page.scheme)
-    except ValueError:
-        return False
-    if page.hostname is None or page.hostname != asked.hostname or page_port != asked_port:
-        return False
-    # A foreign name that was made to resolve to 127.0.0.1 (DNS rebinding) is no page of ours.
-    return not is_loopback or _names_loopback(page.hostname)
 
 
 def _names_loopback(host: str) -> bool:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from picows import WSFrame, WSListener, WSTransport
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
 from heliograph.auth.facts import ConnectionFacts
-from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End
-from heliograph.wamp.messages import Message
-from heliograph.wire.serializers.serializer import Serializer
+from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End, Parcel
+from heliograph.transports.websocket_negotiation import Agreement
+from heliograph.wire.batched import BatchError
 from heliograph.wire.websocket import (
-    BINARY,
     CLOSE,
     CLOSE_GOING_AWAY,
     CLOSE_INTERNAL_ERROR,
@@ -31,6 +31,7 @@ from heliograph.wire.websocket import (
     TEXT,
     MessageReader,
     WebSocketViolation,
+    check_text,
     close_frame,
     read_close_code,
     server_frame,
@@ -66,30 +67,25 @@ _UPGRADE = (
 )
 
 
-class WebSocketFormat:
-    """A serializer whose messages travel in WebSocket frames."""
-
-    def __init__(self, serializer: Serializer) -> None:
-        self._encode = serializer.encode
-        self._opcode = BINARY if serializer.is_binary else TEXT
-
-    def frame(self, message: Message) -> bytes:
-        """Return `message` as a finished frame; raises `PayloadError`."""
-        return server_frame(self._opcode, self._encode(message))
-
-
 class WebSocketConnection(Connection, WSListener):
     """One WebSocket connection, the peer of one session.
 
     Args:
         service: the endpoint it came in on; shared limits, counters and the current turn.
         transport: the socket, after the handshake.
-        serializer: the one negotiated.
-        wire_format: that serializer in frames.
+        agreed: what is spoken.
         facts: what the handshake and the socket tell of the other end.
     """
 
-    __slots__ = (*CONNECTION_SLOTS, "_is_parser_large", "_reader")
+    __slots__ = (
+        *CONNECTION_SLOTS,
+        "_batching",
+        "_framer",
+        "_inflater",
+        "_is_parser_large",
+        "_opcode",
+        "_reader",
+    )
 
     _service: WebSocketService
 
@@ -97,13 +93,17 @@ class WebSocketConnection(Connection, WSListener):
         self,
         service: WebSocketService,
         transport: asyncio.Transport,
-        serializer: Serializer,
-        wire_format: WebSocketFormat,
+        agreed: Agreement,
         facts: ConnectionFacts,
     ) -> None:
-        super().__init__(service, transport, serializer.decode, wire_format, facts)
+        dialect, deflate = agreed.dialect, agreed.deflate
+        super().__init__(service, transport, dialect.serializer.decode, dialect.wire_format, facts)
+        self._opcode = dialect.opcode
+        self._batching = dialect.batching
+        self._framer = dialect.new_framer() if dialect.new_framer is not None else None
+        self._inflater = deflate.inflater() if deflate is not None else None
         self._reader = MessageReader(
-            BINARY if serializer.is_binary else TEXT, service.options.options.max_message_bytes
+            self._opcode, service.options.options.max_message_bytes, may_be_compressed=deflate is not None
         )
         self._is_parser_large = False
 
@@ -115,9 +115,7 @@ class WebSocketConnection(Connection, WSListener):
 
     def _renew_parser(self, *, buffer_bytes: int = READ_BUFFER_BYTES) -> Any:
         """Let a fresh parser, whose buffer is small again, read what comes."""
-        parser = _new_parser(
-            self, self._transport, self._service.options.options.max_message_bytes, buffer_bytes
-        )
+        parser = _new_parser(self, self._transport, self._service.max_frame_bytes, buffer_bytes)
         self._transport.set_protocol(parser)
         return parser
 
@@ -131,18 +129,47 @@ class WebSocketConnection(Connection, WSListener):
         if len(payload) > LARGE_BYTES or frame.tail_size > LARGE_BYTES:
             self._is_parser_large = True
         try:
-            reserved = bool(frame.rsv1 or frame.rsv2 or frame.rsv3)
+            reserved = bool(frame.rsv2 or frame.rsv3)
             if opcode >= CLOSE:
-                self._on_control_frame(opcode, payload, reserved=reserved)
+                # permessage-deflate is for messages only: RSV1 must not be set either.
+                self._on_control_frame(opcode, payload, reserved=reserved or bool(frame.rsv1))
             elif not self._closing:
-                message = self._reader.read(opcode, payload, fin=frame.fin, reserved=reserved)
+                message = self._reader.read(
+                    opcode, payload, fin=frame.fin, reserved=reserved, rsv1=bool(frame.rsv1)
+                )
                 if message is not None:
-                    self._on_message(message)
+                    self._on_websocket_message(message)
         except WebSocketViolation as violation:
             self._violate(violation.close_code, violation.reason)
         if self._is_parser_large and frame.last_in_buffer and not frame.tail_size:
             self._is_parser_large = False
             self._renew_parser()
+
+    def _on_websocket_message(self, message: bytes) -> None:
+        is_compressed = self._reader.is_compressed
+        if self._batching is None and not is_compressed:
+            self._on_message(message)
+        else:
+            # What is small here may be large once it is unpacked, so it waits for its turn as it is.
+            self._on_parcel(Parcel(self._unpacked(message, is_compressed=is_compressed), len(message)))
+
+    def _unpacked(self, message: bytes, *, is_compressed: bool) -> Iterator[bytes]:
+        """Return the WAMP messages in `message`; what cannot be unpacked ends the connection."""
+        try:
+            if is_compressed and self._inflater is not None:
+                limit_bytes = self._service.options.options.max_message_bytes
+                message = self._inflater.inflate(message, limit_bytes=limit_bytes)
+                if self._opcode == TEXT:
+                    check_text(message)
+            if self._batching is None:
+                yield message
+            else:
+                yield from self._batching.unwrap(message)
+        except WebSocketViolation as violation:
+            self._violate(violation.close_code, violation.reason)
+        except BatchError as error:
+            # What is no batch, or an empty one, fails the transport.
+            self._violate(CLOSE_PROTOCOL_ERROR, str(error))
 
     def _on_control_frame(self, opcode: int, payload: bytes, *, reserved: bool) -> None:
         if reserved:
@@ -196,6 +223,12 @@ class WebSocketConnection(Connection, WSListener):
 
     # Writing, and the end.
 
+    def _finished(self, outbox: list[bytes]) -> bytes:
+        """Return what is written for all that waits: the frames in the outbox, or frames made of its messages."""
+        if self._framer is not None:
+            return self._framer.finish(outbox)
+        return outbox[0] if len(outbox) == 1 else b"".join(outbox)
+
     def close_with(self, code: int, reason: str = "") -> None:
         """End the session, flush, send CLOSE, and drop the connection if the peer does not close it in time."""
         self._end(close_frame(code, reason))
@@ -207,7 +240,7 @@ class WebSocketConnection(Connection, WSListener):
     def ping(self) -> None:
         """Ask whether the peer is there; whatever it sends next is an answer."""
         if not self._closing:
-            self._transport.write(server_frame(PING, b""))
+            self._transport.write(self._service.ping_frame)
 
     def on_ws_disconnected(self, _parser: WSTransport | None) -> None:
         """Take note that the socket is gone."""

@@ -2,25 +2,29 @@
 
 import asyncio
 import base64
+import secrets
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.router import Router
 from heliograph.transports.connection_service import ConnectionLimits, ConnectionService, bound_send_buffer
+from heliograph.transports.cookies import CookieTracking
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.facts import connection_facts
-from heliograph.transports.options import WebSocketPathOptions
+from heliograph.transports.options import WebSocketOptions, WebSocketPathOptions
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.transports.turn import Turn
-from heliograph.transports.websocket import WebSocketConnection, WebSocketFormat
-from heliograph.wire.serializers import serializer
-from heliograph.wire.serializers.serializer import Serializer
-from heliograph.wire.websocket import accept_key
-
-SUBPROTOCOL_PREFIX = "wamp.2."
+from heliograph.transports.websocket import WebSocketConnection
+from heliograph.transports.websocket_negotiation import Agreement, Negotiation
+from heliograph.wire.websocket import PING, accept_key, most_compressed_bytes, server_frame
+from heliograph.wire.websocket_extensions import ExtensionsMalformed
 
 _KEY_BYTES = 16
+
+_SWITCHING = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
 
 
 class Handshake(Struct, frozen=True):
@@ -88,12 +92,15 @@ class WebSocketService(ConnectionService):
         super().__init__(limits, options, router=router, turn=turn, counters=counters, loop=loop)
         self.options = options
         self._origins = OriginCheck(
-            options.options.allowed_origins, allow_null=options.options.allow_null_origin
+            options.options.allowed_origins,
+            allow_null=options.options.allow_null_origin,
+            external_port=options.options.external_port,
         )
-        self._formats: dict[str, tuple[Serializer, WebSocketFormat]] = {}
-        for name in options.serializers:
-            codec = serializer(name)
-            self._formats[SUBPROTOCOL_PREFIX + name] = (codec, WebSocketFormat(codec))
+        self._negotiation = Negotiation(options.serializers, options.options)
+        self.subprotocols = self._negotiation.subprotocols
+        self._cookies = CookieTracking(options.cookie) if options.cookie is not None else None
+        self.max_frame_bytes = _max_frame_bytes(options.options)
+        self.ping_frame = server_frame(PING, secrets.token_bytes(options.options.ping_bytes))
 
     def accept(self, handshake: Handshake, transport: asyncio.Transport, early: bytes) -> None:
         """Answer `handshake` and serve the connection from now on.
@@ -107,18 +114,32 @@ class WebSocketService(ConnectionService):
             HandshakeRefused: nothing was written; the caller answers.
         """
         self._check(handshake, transport)
-        subprotocol = self._choose_subprotocol(handshake)
-        codec, wire_format = self._formats[subprotocol]
-        key = handshake.headers["sec-websocket-key"].encode()
-        transport.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: %b\r\nSec-WebSocket-Protocol: %b\r\n\r\n"
-            % (accept_key(key), subprotocol.encode())
-        )
+        agreed = self._agree(handshake.headers)
+        facts = connection_facts(transport)
+        headers = handshake.headers
+        answer = {"Sec-WebSocket-Accept": accept_key(headers["sec-websocket-key"].encode()).decode()}
+        if agreed.subprotocol is not None:
+            answer["Sec-WebSocket-Protocol"] = agreed.subprotocol
+        if agreed.deflate is not None:
+            answer["Sec-WebSocket-Extensions"] = agreed.deflate.response
+        if self._cookies is not None:
+            value, set_cookie = self._cookies.recognise(
+                headers.get("cookie", ""), is_encrypted=facts.is_encrypted
+            )
+            facts = replace(facts, cookie=value)
+            if set_cookie is not None:
+                answer["Set-Cookie"] = set_cookie
+        lines = [*_SWITCHING, *(f"{name}: {value}" for name, value in answer.items()), "", ""]
+        transport.write("\r\n".join(lines).encode())
         bound_send_buffer(transport)
-        connection = WebSocketConnection(self, transport, codec, wire_format, connection_facts(transport))
+        connection = self._connection(transport, agreed, facts)
         self.remember(connection)
         connection.start(early)
+
+    def _connection(
+        self, transport: asyncio.Transport, agreed: Agreement, facts: ConnectionFacts
+    ) -> WebSocketConnection:
+        return WebSocketConnection(self, transport, agreed, facts)
 
     def _check(self, handshake: Handshake, transport: SocketAddress) -> None:
         """Raise `HandshakeRefused` unless a WebSocket may be opened."""
@@ -139,14 +160,26 @@ class WebSocketService(ConnectionService):
         if not allowed:
             raise HandshakeRefused(403, f"pages from {headers.get('origin')} may not connect here")
 
-    def _choose_subprotocol(self, handshake: Handshake) -> str:
-        """Return the subprotocol to speak, or raise `HandshakeRefused`."""
-        # The client's order wins, as everywhere in the field.
-        offered = [name.strip() for name in handshake.headers.get("sec-websocket-protocol", "").split(",")]
-        for name in offered:
-            if name in self._formats:
-                return name
-        raise HandshakeRefused(400, f"Sec-WebSocket-Protocol must offer one of {', '.join(self._formats)}")
+    def _agree(self, headers: dict[str, str]) -> Agreement:
+        """Return what to speak, or raise `HandshakeRefused`."""
+        try:
+            agreed = self._negotiation.agree(
+                headers.get("sec-websocket-protocol"), headers.get("sec-websocket-extensions", "")
+            )
+        except ExtensionsMalformed as error:
+            raise HandshakeRefused(400, str(error)) from error
+        if agreed is None:
+            known = ", ".join(self.subprotocols)
+            raise HandshakeRefused(400, f"Sec-WebSocket-Protocol must offer one of {known}")
+        return agreed
+
+
+def _max_frame_bytes(options: WebSocketOptions) -> int:
+    """Return the size of the largest frame a client may send; messages are measured when they are whole."""
+    limit = options.max_message_bytes
+    if options.compression is not None and options.compression.deflate is not None:
+        limit = most_compressed_bytes(limit)
+    return limit if options.max_frame_bytes is None else min(limit, options.max_frame_bytes)
 
 
 def _is_key(text: str) -> bool:

@@ -27,6 +27,7 @@ CLOSE_INTERNAL_ERROR = 1011
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _FIN = 0x80
+_RSV1 = 0x40
 _LONGEST_REASON_BYTES = 123
 
 # 1004 is reserved; 1005, 1006 and 1015 stand for what was never sent (section 7.4.1).
@@ -54,14 +55,47 @@ def accept_key(key: bytes) -> bytes:
     return base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID, usedforsecurity=False).digest())
 
 
-def server_frame(opcode: int, payload: bytes) -> bytes:
-    """Return an unfragmented, unmasked frame: 2 to 10 bytes and the payload."""
+def server_frame(opcode: int, payload: bytes, *, is_compressed: bool = False) -> bytes:
+    """Return an unfragmented, unmasked frame: 2 to 10 bytes and the payload.
+
+    Args:
+        opcode: of the frame.
+        payload: of the frame, already compressed if it is to be.
+        is_compressed: whether to say so by the bit of permessage-deflate.
+    """
+    return _frame(_FIN | _RSV1 | opcode if is_compressed else _FIN | opcode, payload)
+
+
+def server_message(
+    opcode: int, payload: bytes, *, is_compressed: bool = False, fragment_bytes: int | None = None
+) -> bytes:
+    """Return the frames of one message.
+
+    Args:
+        opcode: TEXT or BINARY.
+        payload: of the message, already compressed if it is to be.
+        is_compressed: whether to say so by the bit of permessage-deflate.
+        fragment_bytes: the most a frame's payload may have; None puts the message into one frame.
+    """
+    if fragment_bytes is None or len(payload) <= fragment_bytes:
+        return server_frame(opcode, payload, is_compressed=is_compressed)
+    last = len(payload) - 1 - (len(payload) - 1) % fragment_bytes
+    frames = [
+        _frame(CONTINUATION, payload[start : start + fragment_bytes])
+        for start in range(fragment_bytes, last, fragment_bytes)
+    ]
+    # The bit stands on the first fragment only (RFC 7692, section 6.1).
+    first = _frame(_RSV1 | opcode if is_compressed else opcode, payload[:fragment_bytes])
+    return b"".join([first, *frames, _frame(_FIN | CONTINUATION, payload[last:])])
+
+
+def _frame(head: int, payload: bytes) -> bytes:
     length = len(payload)
     if length < 126:
-        return bytes((_FIN | opcode, length)) + payload
+        return bytes((head, length)) + payload
     if length < 65536:
-        return struct.pack("!BBH", _FIN | opcode, 126, length) + payload
-    return struct.pack("!BBQ", _FIN | opcode, 127, length) + payload
+        return struct.pack("!BBH", head, 126, length) + payload
+    return struct.pack("!BBQ", head, 127, length) + payload
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
@@ -92,35 +126,46 @@ class MessageReader:
     Args:
         opcode: the only kind of message this connection may send, TEXT or BINARY.
         max_message_bytes: the largest message taken.
+        may_be_compressed: whether permessage-deflate was negotiated.
     """
 
-    __slots__ = ("_fragments", "_max_message_bytes", "_opcode")
+    __slots__ = ("_fragments", "_max_message_bytes", "_may_be_compressed", "_opcode", "is_compressed")
 
-    def __init__(self, opcode: int, max_message_bytes: int) -> None:
+    def __init__(self, opcode: int, max_message_bytes: int, *, may_be_compressed: bool = False) -> None:
         self._opcode = opcode
         self._max_message_bytes = max_message_bytes
+        self._may_be_compressed = may_be_compressed
         self._fragments: bytearray | None = None
+        self.is_compressed = False
+        """Whether the message that was read last is compressed; it was put together, not looked into."""
 
-    def read(self, opcode: int, payload: bytes, *, fin: bool, reserved: bool) -> bytes | None:
+    def read(
+        self, opcode: int, payload: bytes, *, fin: bool, reserved: bool, rsv1: bool = False
+    ) -> bytes | None:
         """Take one data frame and return the message it completes, if it does.
 
         Args:
             opcode: of the frame.
             payload: of the frame, unmasked.
             fin: whether it ends its message.
-            reserved: whether one of its reserved bits is set.
+            reserved: whether its bit RSV2 or RSV3 is set.
+            rsv1: whether its bit RSV1 is set, which permessage-deflate gives a meaning.
 
         Raises:
             WebSocketViolation: the frame may not stand here.
         """
-        if reserved:
+        if reserved or (rsv1 and not self._may_be_compressed):
             # "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values" (section 5.2)
-            raise WebSocketViolation(
-                CLOSE_PROTOCOL_ERROR, "a reserved bit is set, no extension was negotiated"
-            )
+            raise WebSocketViolation(CLOSE_PROTOCOL_ERROR, "a reserved bit is set that no extension defines")
         if opcode == CONTINUATION:
             if self._fragments is None:
                 raise WebSocketViolation(CLOSE_PROTOCOL_ERROR, "a continuation without a message to continue")
+            if rsv1:
+                # "An endpoint MUST NOT set the "Per-Message Compressed" bit of control frames and non-first fragments
+                # of a data message" (RFC 7692, section 6.1)
+                raise WebSocketViolation(
+                    CLOSE_PROTOCOL_ERROR, "only a message's first frame tells that it is compressed"
+                )
         elif self._fragments is not None:
             raise WebSocketViolation(CLOSE_PROTOCOL_ERROR, "a new message inside a fragmented one")
         elif opcode != self._opcode:
@@ -128,12 +173,13 @@ class MessageReader:
             raise WebSocketViolation(
                 CLOSE_UNSUPPORTED_DATA, f"the negotiated serializer travels in {kind} messages"
             )
+        else:
+            self.is_compressed = rsv1
 
         size = len(payload) if self._fragments is None else len(self._fragments) + len(payload)
-        if size > self._max_message_bytes:
-            raise WebSocketViolation(
-                CLOSE_MESSAGE_TOO_BIG, f"a message may have at most {self._max_message_bytes} bytes"
-            )
+        limit = self._max_message_bytes
+        if size > limit and size > (most_compressed_bytes(limit) if self.is_compressed else limit):
+            raise WebSocketViolation(CLOSE_MESSAGE_TOO_BIG, f"a message may have at most {limit} bytes")
         if not fin or self._fragments is not None:
             # One array, not a list of parts: a million fragments of two bytes would weigh twenty times that.
             if self._fragments is None:
@@ -143,13 +189,21 @@ class MessageReader:
                 return None
             payload = bytes(self._fragments)
             self._fragments = None
-        if self._opcode == TEXT and not payload.isascii():
-            self._check_utf8(payload)
+        if self._opcode == TEXT and not self.is_compressed:
+            check_text(payload)
         return payload
 
-    @staticmethod
-    def _check_utf8(message: bytes) -> None:
-        try:
-            message.decode()
-        except UnicodeDecodeError as error:
-            raise WebSocketViolation(CLOSE_INVALID_TEXT, "a text message must be UTF-8") from error
+
+def check_text(message: bytes) -> None:
+    """Raise `WebSocketViolation` unless `message` is UTF-8, as a text message must be."""
+    if message.isascii():
+        return
+    try:
+        message.decode()
+    except UnicodeDecodeError as error:
+        raise WebSocketViolation(CLOSE_INVALID_TEXT, "a text message must be UTF-8") from error
+
+
+def most_compressed_bytes(message_bytes: int) -> int:
+    """Return how long a message of `message_bytes` may be once it is compressed; some data only grows by it."""
+    return message_bytes + message_bytes // 512 + 64

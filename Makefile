@@ -1,14 +1,14 @@
 # Each target sets up what it needs by itself; what is in place is not done again.
 # PYTHON=… names the interpreter, ARGS=… is handed to the command.
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench soak constraints
+.PHONY: help install run test lint bench bench-smoke soak constraints
 
 # The environment's tools first; Node is there too when the system has none.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 npm := npm --prefix frontend --silent
 
 help: ## Say what can be made (the default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## Set up everything that testing and developing needs
 	@tools/bootstrap test
@@ -31,9 +31,13 @@ lint: ## Check style, types and the rooms' import rules
 	@lint-imports
 	@$(npm) run lint --if-present
 
-bench: ## Measure the fan-out beside others; ARGS=post measures the bridge
+bench: ## Measure everything beside others, 20 minutes; ARGS=rpc one question, ARGS=setup installs the others
 	@tools/bootstrap dev
-	@python -m benchmarks $(or $(ARGS),fanout)
+	@python -m benchmarks $(or $(ARGS),all)
+
+bench-smoke: ## See in a minute that the benchmarks themselves work; part of `make test`
+	@tools/bootstrap dev
+	@python -m pytest tests/benchmarks
 
 soak: ## Run the long tests that `make test` leaves out
 	@tools/bootstrap test

@@ -4,15 +4,18 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+
+from benchmarks.peers import PEERS
+from benchmarks.runs import Result
 
 LIBRARIES = ("heliograph", "msgspec", "picows", "uvloop", "uvicorn", "httptools")
 
 
-def write(question: str, result: Any, directory: Path) -> Path:
+def write(question: str, result: Result, directory: Path) -> Path:
     """Write `result` into `directory` and return the file."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{question}.json"
@@ -20,13 +23,31 @@ def write(question: str, result: Any, directory: Path) -> Path:
         "question": question,
         "command": " ".join(["python", "-m", "benchmarks", *sys.argv[1:]]),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "machine": machine(),
+        # Well above the processes that were measured, it tells that others were at work.
+        "load_average_1_min": os.getloadavg()[0],
         "python": platform.python_version(),
         "versions": {name: version(name) for name in LIBRARIES},
+        "peers": {name: PEERS[name].title() for name in result},
         "result": result,
     }
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
+
+
+def read(questions: Iterable[str], directory: Path) -> dict[str, Result]:
+    """Return question → result for those that have been answered."""
+    paths = {question: directory / f"{question}.json" for question in questions}
+    return {
+        question: json.loads(path.read_text(encoding="utf-8"))["result"]
+        for question, path in paths.items()
+        if path.exists()
+    }
+
+
+def machine() -> str:
+    """Return processor, cores and operating system."""
+    return f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
 
 
 def _processor() -> str:

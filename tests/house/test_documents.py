@@ -21,6 +21,8 @@ _TUTORIAL = "tests/examples/test_tutorial_system.py"
 COMMANDS = {
     "make run": "fetches packages; tests/house/test_bootstrap.py has its set-up, tests/browser what it starts",
     "make test": "runs these tests",
+    "make bench ARGS=setup": "installs other systems",
+    "make bench": "takes 20 minutes; tests/benchmarks asks each of its questions in short",
     "make install": "fetches packages; `make test` has done the same before these tests",
     f"""{_BRIDGE} '{{"topic": "news", "args": ["hello"]}}'""": _SHOWN,
     "heliograph publish news hello": _SHOWN,

@@ -1,0 +1,108 @@
+/* connect: connections that are opened, joined, subscribed and closed, concurrency=N at a time.
+ * idle: as many subscribed connections as standard input says, line by line; each number is printed when it is reached.
+ * crowd: a session with exact=N and patterns=N subscriptions (WAMP in JSON), half of the patterns prefixes and half
+ * wildcards, none of which fits the topic that is measured; it stays until its standard input ends.
+ */
+#ifndef HELIOGRAPH_BENCHMARKS_CONNECT_H
+#define HELIOGRAPH_BENCHMARKS_CONNECT_H
+
+#include "events.h"
+
+enum { SOURCES = 200, CONNECTING = -2, UPGRADING = -1 };
+
+static struct histogram openings;
+static int steps_done[MOST];
+static double opened_at[MOST];
+
+static void begin(void) {
+    static int source;
+    int fd = dial_from(1 + source++ % SOURCES, SOCK_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLOUT, .data.fd = fd};
+    steps_done[fd] = CONNECTING;
+    opened_at[fd] = now_s();
+    epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Go on as far as the answers that are there allow; whether the connection is subscribed now. */
+static int advance(int fd, const struct dialect *dialect) {
+    if (steps_done[fd] == CONNECTING) {
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+        epoll_ctl(poll_fd, EPOLL_CTL_MOD, fd, &event);
+        send_upgrade(fd, dialect, option("path", "/ws"));
+        steps_done[fd] = UPGRADING;
+        return 0;
+    }
+    read_more(fd);
+    for (;;) {
+        int step = steps_done[fd];
+        if (!(step == UPGRADING ? take_upgrade(fd) : take_message(fd, dialect->steps[step].expect))) return 0;
+        if (++steps_done[fd] == dialect->step_count) return 1;
+        say_step(fd, dialect, steps_done[fd]);
+    }
+}
+
+static void connecting(void) {
+    int concurrency = number("concurrency", "16"), open = 0;
+    double duration = atof(option("seconds", "1"));
+    struct dialect dialect = dialect_option("dialect");
+    struct epoll_event events[1024];
+    await_go();
+    double start = now_s(), end = start + duration;
+    long long begun = 0;
+    for (;;) {
+        double now = now_s();
+        for (; open < concurrency && now < end; open++, begun++) begin();
+        if (now >= end && (!open || now > end + DRAIN_S)) break;
+        int ready = epoll_wait(poll_fd, events, 1024, 100);
+        for (int i = 0; i < ready; i++) {
+            int fd = events[i].data.fd;
+            if (!advance(fd, &dialect)) continue;
+            note_latency(&openings, now_s() - opened_at[fd]);
+            stream_close(fd);
+            open--;
+        }
+    }
+    double seconds = now_s() - start;
+    printf("{");
+    print_count("begun", begun);
+    print_count("received", openings.count);
+    print_count("expected", begun);
+    print_latencies("", &openings);
+    print_end(seconds);
+}
+
+static void idle(void) {
+    struct dialect dialect = dialect_option("dialect");
+    int open = 0, wanted;
+    while (scanf("%d", &wanted) == 1) {
+        for (; open < wanted; open++) subscribed(&dialect);
+        printf("%d\n", open);
+        fflush(stdout);
+    }
+}
+
+static void crowd_topic(char *out, size_t room, int index, int exact) {
+    if (index < exact) snprintf(out, room, "[32,%d,{},\"com.example.host-%d.figures\"]", index + 1, index);
+    else if (index % 2)
+        snprintf(out, room, "[32,%d,{\"match\":\"prefix\"},\"com.example.host-%d.\"]", index + 1, index);
+    else
+        snprintf(out, room, "[32,%d,{\"match\":\"wildcard\"},\"com..host-%d.figures\"]", index + 1, index);
+}
+
+static void crowd(void) {
+    enum { AT_ONCE = 256 };
+    struct dialect dialect = dialect_named("wamp-json", "-", "exact");
+    int exact = number("exact", "0"), total = exact + number("patterns", "0"), said = 0;
+    char subscribe[256];
+    int fd = joined(&dialect, option("path", "/ws"));
+    for (int done = 0; done < total; done++) {
+        for (; said < total && said - done < AT_ONCE; said++) {
+            crowd_topic(subscribe, sizeof subscribe, said, exact);
+            say(fd, &dialect, subscribe, strlen(subscribe));
+        }
+        expect(fd, "[33,");
+    }
+    await_go();
+}
+
+#endif

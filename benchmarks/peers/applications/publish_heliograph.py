@@ -1,0 +1,54 @@
+"""publish_heliograph.py publisher|pipelined|django URL SECONDS"""
+
+import json
+import sys
+
+import timing
+
+from heliograph import Publisher
+
+
+def publisher(url, seconds):
+    """Each call waits for the router's acknowledgement."""
+    with Publisher(url) as connection:
+        timing.report(lambda event: connection.publish("clientstats", event), seconds)
+
+
+def pipelined(url, seconds):
+    """Calls wait for nothing; the end waits for every acknowledgement."""
+    try:
+        connection = Publisher(url, pipelined=True)
+    except TypeError:
+        print(json.dumps({"absent": "Publisher has no pipelined mode"}))
+        return
+    with connection:
+        timing.report(lambda event: connection.publish("clientstats", event), seconds, connection.flush)
+
+
+def django(url, seconds):
+    """`heliograph.django.publish` outside a transaction: a thread delivers, the end waits for it."""
+    from django.conf import settings
+
+    settings.configure(
+        HELIOGRAPH={"default": {"BACKEND": "heliograph.django.backends.http.HttpBackend", "LOCATION": url}},
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+        INSTALLED_APPS=["heliograph.django"],
+    )
+    import django as django_itself
+
+    import heliograph.django
+
+    django_itself.setup()
+    # No more than may wait: what is above it would be dropped.
+    timing.report(
+        lambda event: heliograph.django.publish("clientstats", event),
+        seconds,
+        lambda: heliograph.django.flush(60.0),
+        most=5_000,
+    )
+
+
+if __name__ == "__main__":
+    {"publisher": publisher, "pipelined": pipelined, "django": django}[sys.argv[1]](
+        sys.argv[2], float(sys.argv[3])
+    )

@@ -1,0 +1,57 @@
+"""How costs grow: a delivery with the number of subscribers, memory with the number of idle connections."""
+
+import argparse
+
+from benchmarks.peers.peer import Server
+from benchmarks.questions import fanout
+from benchmarks.questions.memory import memory_at
+from benchmarks.runs import Measurement, Result, comparison, rounds
+
+HELP = "cost a delivery from 10 to 10,000 subscribers, memory up to 10,000 idle connections"
+
+MOST_SUBSCRIBERS = {"crossbar": 1_000}
+"""Where more would take minutes to connect."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what can be chosen."""
+    parser.add_argument(
+        "--subscribers", type=int, nargs="+", default=[10, 100, 1_000, 10_000], help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--connections",
+        type=int,
+        nargs="+",
+        default=[100, 2_500, 5_000, 7_500, 10_000],
+        help="default: %(default)s",
+    )
+    parser.add_argument("--payload-bytes", type=int, default=250, help="default: %(default)s")
+
+
+def measure(arguments: argparse.Namespace) -> Result:
+    """Return peer → case → medians."""
+
+    def cases(name: str, server: Server) -> dict[str, Measurement]:
+        most = MOST_SUBSCRIBERS.get(name, max(arguments.subscribers))
+        figures = {}
+        for count in arguments.subscribers:
+            if count <= most:
+                chosen = argparse.Namespace(**{**vars(arguments), "subscribers": count})
+                figures[f"{count:,} subscribers"] = {
+                    **fanout.case(server, chosen, in_flight=1),
+                    "subscribers": count,
+                }
+        if name == "heliograph":
+            for count, memory_mib in zip(
+                arguments.connections, memory_at(server, arguments.connections), strict=True
+            ):
+                figures[f"{count:,} idle connections"] = {"connections": count, "memory_mib": memory_mib}
+        return figures
+
+    return rounds(arguments, "growth", cases)
+
+
+def table(result: Result) -> str:
+    """Return the figures as a table."""
+    columns = (*fanout.COLUMNS, ("memory MiB", "memory_mib", ".1f"))
+    return comparison(result, "Case", columns, ("server_us_per_delivery",))

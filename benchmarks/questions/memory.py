@@ -1,0 +1,55 @@
+"""What an idle subscribed connection keeps in the server's memory."""
+
+import argparse
+import subprocess
+
+from benchmarks.peers.peer import Server
+from benchmarks.runs import LoadFailed, Measurement, Result, command, comparison, rounds
+
+HELP = "memory of idle subscribed connections"
+
+WARMING = 100
+"""Connections opened before the first look, so that what is loaded with the first of them does not count."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what can be chosen."""
+    parser.add_argument("--connections", type=int, default=1000, help="default: %(default)s")
+
+
+def measure(arguments: argparse.Namespace) -> Result:
+    """Return peer → case → medians."""
+
+    def cases(_name: str, server: Server) -> dict[str, Measurement]:
+        before, after = memory_at(server, [WARMING, WARMING + arguments.connections])
+        return {
+            "": {"memory_mib": after, "kib_per_connection": (after - before) * 1024 / arguments.connections}
+        }
+
+    return rounds(arguments, "memory", cases)
+
+
+def memory_at(server: Server, counts: list[int]) -> list[float]:
+    """Return the server's memory in MiB at each number of idle subscribed connections."""
+    figures = []
+    with subprocess.Popen(
+        command(server, "idle", {}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for count in counts:
+            process.stdin.write(f"{count}\n")
+            process.stdin.flush()
+            if process.stdout.readline() != f"{count}\n":
+                raise LoadFailed(f"{count} connections could not be opened; the message is above")
+            figures.append(server.memory_mib())
+    return figures
+
+
+def table(result: Result) -> str:
+    """Return the figures as a table, with Heliograph's ratio to each peer."""
+    columns = (
+        ("KiB/connection", "kib_per_connection", ".1f"),
+        ("with all of them, MiB", "memory_mib", ".1f"),
+    )
+    return comparison(result, "Server", columns, ("kib_per_connection",))

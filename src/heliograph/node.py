@@ -18,7 +18,7 @@ from heliograph.http import ServiceError
 from heliograph.http.exchange import AsgiApplication
 from heliograph.http.lane import LaneService
 from heliograph.http.metrics import Metric, MetricsPath
-from heliograph.http.node_metrics import router_metrics, transport_metrics, wsgi_metrics
+from heliograph.http.node_metrics import bridge_metrics, router_metrics, transport_metrics, wsgi_metrics
 from heliograph.http.options import (
     CallerOptions,
     MetricsOptions,
@@ -41,6 +41,7 @@ from heliograph.wamp.errors import RequestError
 from heliograph.wamp.ids import MAX_ID, RandomId
 
 if TYPE_CHECKING:
+    from heliograph.http.bridge import BridgePath
     from heliograph.http.wsgi import WsgiService
 
 _LOG = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Node:
         self._started_at = time.time()
         self._routers: list[tuple[str, Router]] = []
         self._ports: list[Port] = []
+        self._bridges: list[tuple[str, BridgePath]] = []
         self._wsgi: list[WsgiService] = []
         self._servers: list[asyncio.Server] = []
         for number, worker in enumerate(options.workers, 1):
@@ -103,6 +105,7 @@ class Node:
         yield Metric("start_time_seconds", "When the node started, seconds since 1970.", self._started_at)
         yield from router_metrics(self._routers)
         yield from transport_metrics([(port.name, port.counters) for port in self._ports])
+        yield from bridge_metrics([(name, path.counters) for name, path in self._bridges])
         yield from wsgi_metrics([service.snapshot() for service in self._wsgi])
 
     def _add_router(self, worker: RouterWorker, name: str) -> None:
@@ -132,7 +135,7 @@ class Node:
                     websocket.subprotocols, is_shown=service.options.enable_webstatus
                 )
             elif isinstance(service, PublisherOptions | CallerOptions):
-                lane[path] = _bridge_path(service, router)
+                lane[path] = self._bridge_path(service, router, f"{name}.{path}")
             else:
                 services[path] = self._service(service, worker, f"{name}.{path}")
         http = HttpPort(
@@ -145,13 +148,28 @@ class Node:
         )
         return Port(name, transport, http, list(websockets.values()), counters)
 
+    def _bridge_path(
+        self, options: PublisherOptions | CallerOptions, router: Router, name: str
+    ) -> BridgePath:
+        # Each kind is imported when a configuration has it: the router's memory is part of what it promises.
+        if isinstance(options, PublisherOptions):
+            from heliograph.http.publisher import publisher_path
+
+            path = publisher_path(options, router, self._turn)
+        else:
+            from heliograph.http.caller import caller_path
+
+            path = caller_path(options, router)
+        self._bridges.append((name, path))
+        return path
+
     def _service(
         self,
         options: WsgiOptions | StaticOptions | MetricsOptions,
         worker: RouterWorker,
         name: str,
     ) -> AsgiApplication:
-        # Each kind is imported when a configuration has it: the router's memory is part of what it promises.
+        # As above, imported when it is there.
         if isinstance(options, WsgiOptions):
             from heliograph.http.wsgi import WsgiService
 
@@ -164,16 +182,6 @@ class Node:
 
             return StaticService(options, self._directory)
         return MetricsPath(self.metrics)
-
-
-def _bridge_path(options: PublisherOptions | CallerOptions, router: Router) -> LaneService:
-    if isinstance(options, PublisherOptions):
-        from heliograph.http.publisher import publisher_path
-
-        return publisher_path(options, router)
-    from heliograph.http.caller import caller_path
-
-    return caller_path(options, router)
 
 
 class Port:

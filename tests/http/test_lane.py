@@ -96,7 +96,7 @@ class TestAnswer:
         def broken(_body: bytes) -> bytes:
             raise ValueError("of ours")
 
-        monkeypatch.setattr(node.node._ports[0].http.paths._lane["notify"], "_begin", broken)
+        monkeypatch.setattr(node.node._ports[0].http.paths._lane["notify"], "_begin_json", broken)
         connection = await Connection.open(node.address)
         await connection.send(post(1) + post(2))
         raw = await connection.ends()

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from heliograph.config.options import ControllerOptions, NodeOptions, RouterWorker, RouterWorkerOptions
 from heliograph.config.problems import Severity
-from heliograph.http.options import PublisherLimits, StaticFileOptions
+from heliograph.http.options import BridgeLimits, StaticFileOptions
 from heliograph.routing.options import (
     CallQueueOptions,
     EventHistoryOptions,
@@ -212,7 +212,7 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
         "request_max_window_bits": Renamed("request_max_window_bits"),
     },
     WebSocketOptions: _WEBSOCKET_KEYS,
-    PublisherLimits: {
+    BridgeLimits: {
         "key": _SIGNATURE,
         "secret": _SIGNATURE,
         "timestamp_delta_limit": NotYet("requests are not signed"),

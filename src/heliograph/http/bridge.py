@@ -4,14 +4,14 @@ A refusal by the router or a callee is a WAMP error and is answered with status 
 that is itself wrong gets a 4xx. Either has the body `{"error": <text or URI>, "args": [..], "kwargs": {..}}`.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from heliograph.http.exchange import HttpError
 from heliograph.http.lane import LaneRequest, Refusal, Work
-from heliograph.http.options import PublisherLimits
+from heliograph.http.options import BridgeLimits
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.wamp.errors import INVALID_ARGUMENT, INVALID_URI, TIMEOUT, PayloadError, RequestError
 from heliograph.wamp.payload import EMPTY, EncodedPayload, Payload
@@ -26,33 +26,41 @@ _ABSENT = msgspec.Raw(b"")
 _NOTHING: Mapping[str, Any] = {}
 
 
-class Action(Protocol):
-    """What one kind of path does with a request's body."""
+Begin = Callable[[bytes], bytes | Work]
+"""What is done with a body, which is UTF-8: returns the JSON of the answer, or what has to be done for it. Raises
+`RequestError` when the router or a callee refuses, `msgspec.MsgspecError` when the body is not what it should be."""
 
-    def begin(self, body: bytes) -> bytes | Work:
-        """Return the JSON of the answer, or what has to be done for it.
 
-        Args:
-            body: of the request, in UTF-8.
+class BridgeCounters(msgspec.Struct):
+    """Running totals of one path of the bridge."""
 
-        Raises:
-            RequestError: the router or a callee refuses.
-            msgspec.MsgspecError: the body is not what it should be.
-            PayloadError: an answer cannot be expressed in JSON.
-            TimeoutError: a callee did not answer in time.
-        """
+    requests: int = 0
+    """Requests whose body was read."""
+    requests_refused: int = 0
+    """Requests answered with an error."""
+    batches: int = 0
+    """Bodies of many events."""
+    events: int = 0
+    """Events published out of such bodies."""
+    events_refused: int = 0
+    """Events in them that were answered with an error."""
 
 
 class BridgePath:
     """One path of the bridge, a service of the lane.
 
     Args:
-        action: what it does.
+        media_types: in lower case, to what is done with such a body.
         limits: body size and origins.
+        counters: where requests are counted.
     """
 
-    def __init__(self, action: Action, limits: PublisherLimits) -> None:
-        self._begin = action.begin
+    def __init__(
+        self, media_types: Mapping[str, Begin], limits: BridgeLimits, counters: BridgeCounters
+    ) -> None:
+        self.counters = counters
+        self._media_types = media_types
+        self._begin_json = media_types["application/json"]
         self.limit_bytes = limits.body_limit_bytes
         self._origins = OriginCheck(limits.allowed_origins)
 
@@ -72,19 +80,37 @@ class BridgePath:
                     405, f"send {' or '.join(METHODS)}, not {request.method.decode()}", {"Allow": _ALLOW}
                 )
         content_type = headers.get(b"content-type", _JSON_TYPE)
-        if content_type != _JSON_TYPE:
-            _check_content_type(content_type.decode("latin-1"))
+        if content_type == _JSON_TYPE:
+            request.begin = self._begin_json
+        else:
+            request.begin = self._begin_of(content_type.decode("latin-1"))
 
-    def perform(self, _request: LaneRequest, body: bytes) -> bytes | Work:
+    def perform(self, request: LaneRequest, body: bytes) -> bytes | Work:
         """Do what the body asks."""
+        self.counters.requests += 1
         if not body.isascii():
             # msgspec skips over raw payload without looking at its UTF-8.
             body.decode()
-        return self._begin(body)
+        return request.begin(body)
 
-    def refusal(self, error: Exception) -> Refusal | None:
+    def refusal(self, error: BaseException) -> Refusal | None:
         """Return what is answered for `error`."""
+        self.counters.requests_refused += 1
         return refusal(error)
+
+    def _begin_of(self, content_type: str) -> Begin:
+        media_type, _, parameters = content_type.strip().partition(";")
+        begin = self._media_types.get(media_type.strip().lower())
+        if begin is None:
+            raise HttpError(
+                415, f"the body must be {' or '.join(self._media_types)}, not {media_type.strip()}"
+            )
+        for parameter in parameters.split(";"):
+            name, _, value = parameter.partition("=")
+            charset = value.strip().strip('"').lower()
+            if name.strip().lower() == "charset" and charset not in ("utf-8", "utf8"):
+                raise HttpError(415, f"the body must be UTF-8, not {charset}")
+        return begin
 
     def _check_origin(self, request: LaneRequest, raw_origin: bytes, headers: Mapping[bytes, bytes]) -> None:
         """Tell a page that it may ask; raises `HttpError` for one that may not."""
@@ -100,18 +126,7 @@ class BridgePath:
         )
 
 
-def _check_content_type(content_type: str) -> None:
-    media_type, _, parameters = content_type.strip().partition(";")
-    if media_type.strip().lower() != "application/json":
-        raise HttpError(415, f"the body must be application/json, not {media_type.strip()}")
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        charset = value.strip().strip('"').lower()
-        if name.strip().lower() == "charset" and charset not in ("utf-8", "utf8"):
-            raise HttpError(415, f"the body must be UTF-8, not {charset}")
-
-
-def refusal(error: Exception) -> Refusal | None:
+def refusal(error: BaseException) -> Refusal | None:
     """Return what is answered for `error`, None for a defect of ours."""
     if isinstance(error, HttpError):
         return _refusal(error.status, error.text, headers=error.headers)

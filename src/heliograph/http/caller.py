@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from heliograph.http.bridge import BridgePath, BridgeRequest
+from heliograph.http.bridge import BridgeCounters, BridgePath, BridgeRequest
 from heliograph.http.options import CallerOptions
 from heliograph.routing.router import Router
 from heliograph.transports.inprocess import InProcessSession
@@ -74,4 +74,5 @@ def answer(result: Payload) -> bytes:
 def caller_path(options: CallerOptions, router: Router) -> BridgePath:
     """Return the service of a `caller` path; raises `RequestError` for an unknown realm or role."""
     session = InProcessSession(router, realm=options.realm, role=options.role)
-    return BridgePath(Calling(session, timeout_s=options.options.timeout_s), options.options)
+    calling = Calling(session, timeout_s=options.options.timeout_s)
+    return BridgePath({"application/json": calling.begin}, options.options, BridgeCounters())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -62,7 +62,7 @@ class LaneService(Protocol):
             Exception: what `refusal` makes an answer of.
         """
 
-    def refusal(self, error: Exception) -> Refusal | None:
+    def refusal(self, error: BaseException) -> Refusal | None:
         """Return what is answered for `error`, None for a defect of ours."""
 
 
@@ -93,8 +93,8 @@ class LaneRequest:
 
     __slots__ = (
         "_answered", "_body_timer", "_connection", "_is_started", "_is_too_long", "_pieces", "_raw_headers", "_service",
-        "_size", "_work", "disconnected", "header_lines", "keep_alive", "method", "more_body", "response_complete",
-        "response_started",
+        "_size", "_work", "begin", "disconnected", "header_lines", "keep_alive", "method", "more_body",
+        "response_complete", "response_started",
     )  # fmt: skip
 
     def __init__(
@@ -136,6 +136,9 @@ class LaneRequest:
             joined = headers_by_name(self._raw_headers)
             return {name.encode("latin-1"): value.encode("latin-1") for name, value in joined.items()}
         return headers
+
+    begin: Callable[[bytes], bytes | Work]
+    """What is to be done with the body; set by the service that admits the request."""
 
     # What comes.
 

@@ -11,6 +11,7 @@ from heliograph.routing.router import Router
 from heliograph.transports.counters import TransportCounters
 
 if TYPE_CHECKING:
+    from heliograph.http.bridge import BridgeCounters
     from heliograph.http.wsgi import WsgiSnapshot
 
 _ROUTER_HELP = {
@@ -44,6 +45,14 @@ _TRANSPORT_HELP = {
     "requests_refused": "HTTP requests refused before a service saw them.",
 }
 
+_BRIDGE_HELP = {
+    "requests": "Requests whose body was read.",
+    "requests_refused": "Requests answered with an error.",
+    "batches": "Bodies of many events.",
+    "events": "Events published out of such bodies.",
+    "events_refused": "Events in such bodies that were answered with an error.",
+}
+
 
 def router_metrics(routers: Sequence[tuple[str, Router]]) -> Iterator[Metric]:
     """Return the counters of routers, by the name of their worker."""
@@ -64,6 +73,13 @@ def transport_metrics(ports: Sequence[tuple[str, TransportCounters]]) -> Iterato
         name = f"transport_{field}" if field == "connections" else f"transport_{field}_total"
         for port, counters in ports:
             yield Metric(name, _TRANSPORT_HELP[field], getattr(counters, field), {"transport": port})
+
+
+def bridge_metrics(paths: Sequence[tuple[str, BridgeCounters]]) -> Iterator[Metric]:
+    """Return the counters of the bridge's paths, by name."""
+    for field, text in _BRIDGE_HELP.items():
+        for path, counters in paths:
+            yield Metric(f"bridge_{field}_total", text, getattr(counters, field), {"path": path})
 
 
 def wsgi_metrics(services: Sequence[WsgiSnapshot]) -> Iterator[Metric]:

@@ -20,8 +20,8 @@ NonEmpty = Annotated[str, Meta(min_length=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 
 
-class PublisherLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a publisher accepts (`options` of the path).
+class BridgeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What publishers and callers accept alike.
 
     Attributes:
         body_limit_bytes: largest request body [`post_body_limit`], 0 to 1,048,576 bytes. 0, which means "no
@@ -43,10 +43,29 @@ class PublisherLimits(msgspec.Struct, frozen=True, kw_only=True):
             force_setattr(self, "body_limit_bytes", MAX_BRIDGE_BODY_BYTES)
 
 
-class CallerLimits(PublisherLimits, frozen=True, kw_only=True):
-    """What a caller accepts (`options` of the path): a publisher's limits and a time limit.
+class PublisherLimits(BridgeLimits, frozen=True, kw_only=True):
+    """What a publisher accepts (`options` of the path).
 
     Attributes:
+        body_limit_bytes: largest request body [`post_body_limit`], 0 to 1,048,576 bytes. 0, which means "no
+            limit" to Crossbar.io, means the hard limit of 1 MiB here. Default 65,536.
+        events_limit: events one body may hold, 1 to 50,000. Default 1,000.
+        allowed_origins: origins of web pages that may send requests, such as `https://example.org`; `self` is
+            the origin the request itself was sent to, `*` is any. Requests without an `Origin` header do not
+            come from a page of another origin and are always allowed. Default: `self`.
+        debug: accepted for Crossbar.io's sake; has no effect.
+    """
+
+    events_limit: Annotated[int, Meta(ge=1, le=50_000)] = 1000
+
+
+class CallerLimits(BridgeLimits, frozen=True, kw_only=True):
+    """What a caller accepts (`options` of the path).
+
+    Attributes:
+        body_limit_bytes: largest request body [`post_body_limit`], as a publisher's. Default 65,536.
+        allowed_origins: origins of web pages that may send requests, as a publisher's. Default: `self`.
+        debug: accepted for Crossbar.io's sake; has no effect.
         timeout_s: seconds a called procedure may take before the caller gets an error. Default 30.
     """
 

@@ -40,6 +40,11 @@ class OutboxDeliverer:
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Put each event into the outboxes of its peers; all of them or, with `PayloadError`, none."""
+        if len(deliveries) == 1:
+            ((event, peers),) = deliveries
+            receivers = cast(Collection[OutboxPeer], peers)
+            self._put(_frames(event, receivers), receivers)
+            return
         encoded = [
             (_frames(event, cast(Collection[OutboxPeer], peers)), peers) for event, peers in deliveries
         ]
@@ -50,23 +55,28 @@ class OutboxDeliverer:
         flush_at_end = self._turn.flush_at_end
         if len(frames) == 1:
             # The usual case, without a look-up for each receiver.
-            (frame,) = frames.values()
+            ((wire_format, frame),) = frames.items()
             for peer in receivers:
                 outbox = peer.outbox
                 if not outbox:
                     flush_at_end(peer)
                 outbox.append(frame)
+            longest, units = len(frame), wire_format.delivery_units
         else:
             for peer in receivers:
                 outbox = peer.outbox
                 if not outbox:
                     flush_at_end(peer)
                 outbox.append(frames[peer.wire_format])
-        longest = max((len(frame) for frame in frames.values()), default=0)
-        units = max((wire_format.delivery_units for wire_format in frames), default=1)
+            longest = max(map(len, frames.values()), default=0)
+            units = max((wire_format.delivery_units for wire_format in frames), default=1)
         self._turn.spend(len(receivers) * units * (1 + longest // BYTES_A_UNIT))
 
 
 def _frames(event: Event, receivers: Collection[OutboxPeer]) -> dict[WireFormat, Any]:
     """Return the event finished for every wire format that one of `receivers` has."""
-    return {wire_format: wire_format.frame(event) for wire_format in {peer.wire_format for peer in receivers}}
+    formats = {peer.wire_format for peer in receivers}
+    if len(formats) == 1:
+        wire_format = formats.pop()
+        return {wire_format: wire_format.frame(event)}
+    return {wire_format: wire_format.frame(event) for wire_format in formats}

@@ -54,22 +54,24 @@ class Turn:
     def spend(self, units: int) -> None:
         """Take note of work done in this turn."""
         self._work_left -= units
-        self._schedule_end()
+        if not self._is_end_scheduled:
+            self._schedule_end()
 
     def flush_at_end(self, outbox_owner: Flushable) -> None:
         """Flush `outbox_owner` at the end of this turn; call it when its outbox stops being empty."""
         self._dirty.append(outbox_owner)
-        self._schedule_end()
+        if not self._is_end_scheduled:
+            self._schedule_end()
 
     def wait(self, reader: Waiting) -> None:
         """Let `reader` handle its messages in turns to come, one at a time in rotation with others."""
         self._waiting.append(reader)
-        self._schedule_end()
+        if not self._is_end_scheduled:
+            self._schedule_end()
 
     def _schedule_end(self) -> None:
-        if not self._is_end_scheduled:
-            self._is_end_scheduled = True
-            self._loop.call_soon(self._end)
+        self._is_end_scheduled = True
+        self._loop.call_soon(self._end)
 
     def _end(self) -> None:
         self._is_end_scheduled = False
@@ -82,7 +84,7 @@ class Turn:
                 if reader.handle_next():
                     waiting.append(reader)
         finally:
-            if waiting:
+            if waiting and not self._is_end_scheduled:
                 self._schedule_end()
 
     def _flush(self) -> None:

@@ -69,7 +69,9 @@ class TestOpenSsh:
                 read_private_key(b"".join(damaged))
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"\xff" * 40, b"00" * 33, b"0" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"\xff" * 40, b"00" * 33, b"0" * 100_000, b"00" * 16, b"0" * 31 + b"\n"]
+)
 def test_what_is_no_key_is_refused_and_not_repeated(content):
     for read in (read_private_key, read_public_key):
         with pytest.raises(KeyFileError) as caught:

@@ -30,9 +30,10 @@ def read_private_key(content: bytes) -> bytes:
     Raises:
         KeyFileError: it is none of these.
     """
-    if len(content) == KEY_BYTES:
-        return content
     text = _text(content)
+    # Random octets are not all printable: 32 letters are something else, and no key anybody should rely on.
+    if len(content) == KEY_BYTES and not (text.isascii() and text.isprintable()):
+        return content
     if text.startswith(_SSH_BEGIN):
         return _read_openssh(text)
     if tagged := _TAGGED.search(text):

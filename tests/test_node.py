@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from heliograph import node as node_module
-from heliograph.node import _url
+from heliograph.ports import shown_url
 from heliograph.transports.listener import ListenFailed
 from tests.support.nodes import (
     OPEN_REALM,
@@ -139,7 +139,7 @@ class TestStop:
         async with running_node() as node:
             connection = await Connection.open(node.address)
             await connection.send(http_request("POST", "/notify", headers={"Content-Length": "100"}))
-            connections = node.node._ports[0].http.state.connections
+            connections = node.http.state.connections
             await node.until(lambda: any(each.cycle is not None for each in connections))
             await asyncio.wait_for(node.node.stop(), 5)
             assert await connection.ends() == b""
@@ -214,4 +214,4 @@ class TestStart:
     ],
 )
 def test_the_ready_line_tells_a_url_that_can_be_opened(address: str, url: str) -> None:
-    assert _url(address) == url
+    assert shown_url("http", address) == url

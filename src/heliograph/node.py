@@ -8,15 +8,14 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph import __version__
-from heliograph.config.options import NodeOptions, RouterWorker, WebTransport
+from heliograph.config.options import NodeOptions, PathService, RouterWorker, Transport
 from heliograph.http import ServiceError
 from heliograph.http.exchange import AsgiApplication
-from heliograph.http.lane import LaneService
 from heliograph.http.metrics import Metric, MetricsPath
 from heliograph.http.node_metrics import bridge_metrics, router_metrics, transport_metrics, wsgi_metrics
 from heliograph.http.options import (
@@ -26,17 +25,28 @@ from heliograph.http.options import (
     StaticOptions,
     WsgiOptions,
 )
-from heliograph.http.paths import Paths
-from heliograph.http.protocol import HttpPort
-from heliograph.http.websocket_page import WebSocketPage
+from heliograph.ports import (
+    PathServices,
+    Port,
+    Shared,
+    rawsocket_port,
+    universal_port,
+    web_port,
+    websocket_page,
+    websocket_port,
+)
 from heliograph.routing.router import Router
 from heliograph.transports.clock import LoopClock
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deliverer import OutboxDeliverer
-from heliograph.transports.listener import ListenFailed, addresses, listen
-from heliograph.transports.options import WebSocketPathOptions
+from heliograph.transports.listener import ListenFailed
+from heliograph.transports.options import (
+    RawSocketTransportOptions,
+    UniversalTransportOptions,
+    WebSocketPathOptions,
+    WebSocketTransportOptions,
+)
 from heliograph.transports.turn import Turn
-from heliograph.transports.websocket_service import WebSocketService
 from heliograph.wamp.errors import RequestError
 from heliograph.wamp.ids import MAX_ID, RandomId
 
@@ -69,7 +79,6 @@ class Node:
         self._ports: list[Port] = []
         self._bridges: list[tuple[str, BridgePath]] = []
         self._wsgi: list[WsgiService] = []
-        self._servers: list[asyncio.Server] = []
         for number, worker in enumerate(options.workers, 1):
             self._add_router(worker, worker.id or f"worker{number:03}")
 
@@ -81,22 +90,23 @@ class Node:
         """
         try:
             for port in self._ports:
-                self._servers.append(
-                    await listen(
-                        port.transport.endpoint, port.http.connection, node_directory=self._directory
-                    )
-                )
+                await port.listen(self._directory)
             for service in self._wsgi:
                 await service.start()
         except BaseException:
             await self.stop()
             raise
-        return [address for server in self._servers for address in addresses(server)]
+        return [address for port in self._ports for address in port.addresses]
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the node can be reached, as a person or a client would write it."""
+        return [url for port in self._ports for url in port.urls]
 
     async def stop(self) -> None:
         """Stop listening, let sessions and requests end, stop application processes."""
-        for server in self._servers:
-            server.close()
+        for port in self._ports:
+            port.close()
         await asyncio.gather(*(port.drain(DRAIN_TIMEOUT_S) for port in self._ports))
         await asyncio.gather(*(service.stop() for service in self._wsgi))
 
@@ -121,32 +131,33 @@ class Node:
             port_name = f"{name}.{transport.id or f'transport{number:03}'}"
             self._ports.append(self._port(transport, router, worker, port_name))
 
-    def _port(self, transport: WebTransport, router: Router, worker: RouterWorker, name: str) -> Port:
+    def _port(self, transport: Transport, router: Router, worker: RouterWorker, name: str) -> Port:
         counters = TransportCounters()
-        websockets: dict[str, WebSocketService] = {}
-        services: dict[str, AsgiApplication] = {}
-        lane: dict[str, LaneService] = {}
-        for path, service in transport.paths.items():
-            if isinstance(service, WebSocketPathOptions):
-                websocket = websockets[path.strip("/")] = WebSocketService(
-                    service, router=router, turn=self._turn, counters=counters, loop=self._loop
-                )
-                services[path] = WebSocketPage(
-                    websocket.subprotocols, is_shown=service.options.enable_webstatus
-                )
-            elif isinstance(service, PublisherOptions | CallerOptions):
-                lane[path] = self._bridge_path(service, router, f"{name}.{path}")
+        shared = Shared(router=router, turn=self._turn, counters=counters, loop=self._loop)
+
+        if isinstance(transport, RawSocketTransportOptions):
+            return rawsocket_port(name, transport, shared)
+        if isinstance(transport, WebSocketTransportOptions):
+            return websocket_port(name, transport, shared)
+        if isinstance(transport, UniversalTransportOptions):
+            web = transport.web
+            paths = self._path_services(web.paths if web is not None else {}, shared, worker, name)
+            return universal_port(name, transport, shared, paths)
+        return web_port(name, transport, shared, self._path_services(transport.paths, shared, worker, name))
+
+    def _path_services(
+        self, paths: Mapping[str, PathService], shared: Shared, worker: RouterWorker, name: str
+    ) -> PathServices:
+        by_kind = PathServices()
+        for path, options in paths.items():
+            if isinstance(options, WebSocketPathOptions):
+                websocket = by_kind.websockets[path.strip("/")] = shared.websocket(options)
+                by_kind.applications[path] = websocket_page(websocket)
+            elif isinstance(options, PublisherOptions | CallerOptions):
+                by_kind.lane[path] = self._bridge_path(options, shared.router, f"{name}.{path}")
             else:
-                services[path] = self._service(service, worker, f"{name}.{path}")
-        http = HttpPort(
-            Paths(services, lane),
-            websockets,
-            turn=self._turn,
-            options=transport.options,
-            counters=counters,
-            loop=self._loop,
-        )
-        return Port(name, transport, http, list(websockets.values()), counters)
+                by_kind.applications[path] = self._service(options, worker, f"{name}.{path}")
+        return by_kind
 
     def _bridge_path(
         self, options: PublisherOptions | CallerOptions, router: Router, name: str
@@ -184,38 +195,6 @@ class Node:
         return MetricsPath(self.metrics)
 
 
-class Port:
-    """One listening transport and what it serves.
-
-    Args:
-        name: in metrics.
-        transport: its options.
-        http: its HTTP side.
-        websockets: its WebSocket endpoints.
-        counters: of all of it.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        transport: WebTransport,
-        http: HttpPort,
-        websockets: Sequence[WebSocketService],
-        counters: TransportCounters,
-    ) -> None:
-        self.name = name
-        self.transport = transport
-        self.http = http
-        self.counters = counters
-        self._websockets = websockets
-
-    async def drain(self, timeout_s: float) -> None:
-        """End all connections, within `timeout_s` seconds."""
-        await asyncio.gather(
-            self.http.drain(timeout_s), *(service.drain(timeout_s) for service in self._websockets)
-        )
-
-
 def run(options: NodeOptions, *, node_directory: Path) -> int:
     """Run a node until SIGTERM or SIGINT and return the exit code.
 
@@ -238,19 +217,11 @@ async def _serve(options: NodeOptions, node_directory: Path) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
     node = Node(options, node_directory=node_directory)
-    listening = await node.start()
-    print(f"Heliograph ready: {' '.join(_url(address) for address in listening)}", flush=True)  # noqa: T201
+    await node.start()
+    print(f"Heliograph ready: {' '.join(node.urls)}", flush=True)  # noqa: T201
     await stopping.wait()
     _LOG.info("stopping: saying goodbye to sessions")
     await node.stop()
-
-
-def _url(address: str) -> str:
-    """Return a URL a person can open for `address`, which may be a wildcard."""
-    if address.startswith("/"):
-        return f"unix:{address}"
-    host, _, port = address.rpartition(":")
-    return f"http://{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}/"  # noqa: S104
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

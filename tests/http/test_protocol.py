@@ -257,7 +257,7 @@ class TestSlow:
                 await send({"type": "http.response.body", "body": body, "more_body": left > 0})
             done.set()
 
-        node.node._ports[0].http._config.loaded_app._services["test"] = application
+        node.http._config.loaded_app._services["test"] = application
         return done
 
     @staticmethod

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.config import check
+from heliograph.http.protocol import HttpPort
 from heliograph.node import Node
 from heliograph.transports.websocket import WebSocketConnection
 from tests.support.websocket import DEADLINE_S, Address, abort_all_connections, request
@@ -40,6 +41,12 @@ def web_transport(paths: dict[str, Any] | None = None, **options: Any) -> dict[s
         "paths": paths or USUAL_PATHS,
         "options": options,
     }
+
+
+def rawsocket_transport(**more: Any) -> dict[str, Any]:
+    """Return a transport on a free port of loopback."""
+    endpoint = {"type": "tcp", "port": 0, "interface": "127.0.0.1"}
+    return {"type": "rawsocket", "endpoint": endpoint, **more}
 
 
 def node_config(*transports: dict[str, Any], realm: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -76,9 +83,15 @@ class RunningNode:
         return [
             connection
             for port in self.node._ports
-            for service in port._websockets
+            for service in port.services
             for connection in service._connections
         ]
+
+    @property
+    def http(self) -> HttpPort:
+        """The HTTP side of the first port."""
+        (http,) = [part for part in self.node._ports[0].others if isinstance(part, HttpPort)]
+        return http
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop turn until something is true that nothing announces."""
@@ -121,7 +134,7 @@ class RouterProcess:
         self.ready_line = ready_line
         self.addresses: list[Address] = []
         for url in ready_line.split()[2:]:
-            host, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
+            host, _, port = url.partition("://")[2].rstrip("/").rpartition(":")
             self.addresses.append((host, int(port)))
 
     @property

@@ -5,7 +5,7 @@
 
 from heliograph.config.load import CheckedConfig, LoadedConfig, check, load
 from heliograph.config.locate import ConfigLocation, locate
-from heliograph.config.options import NodeOptions, PathService, RouterWorker, WebTransport
+from heliograph.config.options import NodeOptions, PathService, RouterWorker, Transport
 from heliograph.config.problems import ConfigError, Problem
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "PathService",
     "Problem",
     "RouterWorker",
-    "WebTransport",
+    "Transport",
     "check",
     "load",
     "locate",

@@ -14,9 +14,16 @@ from heliograph.config.realms import find_realm_inconsistencies
 from heliograph.config.wsgi_module import find_module
 from heliograph.http.options import CallerOptions, PublisherOptions, StaticOptions, WsgiOptions
 from heliograph.routing.options import PermissionRule, RealmOptions, RoleOptions
-from heliograph.transports.options import TcpEndpoint, UnixEndpoint, WebSocketPathOptions
+from heliograph.transports.options import (
+    RawSocketServiceOptions,
+    TcpEndpoint,
+    UniversalTransportOptions,
+    UnixEndpoint,
+    WebSocketServiceOptions,
+)
 
 Found = Sequence[tuple[Path, Struct]]
+WampService = WebSocketServiceOptions | RawSocketServiceOptions
 
 # Room for the path in a Unix socket's address on Linux (sockaddr_un), less the final NUL; macOS has 103.
 MAX_SOCKET_PATH_BYTES = 103
@@ -47,9 +54,11 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
             problems += _interface(path, struct)
         elif isinstance(struct, UnixEndpoint):
             problems += _socket_path(path, struct, node_directory)
-        elif isinstance(struct, WebSocketPathOptions):
+        elif isinstance(struct, WampService):
             problems += _repeated_serializers(path, struct)
             problems += _anonymous_role(path, struct, node)
+        elif isinstance(struct, UniversalTransportOptions):
+            problems += _universal_parts(path, struct)
         elif isinstance(struct, PublisherOptions | CallerOptions):
             problems += _realm_and_role(path, struct, node)
         elif isinstance(struct, StaticOptions):
@@ -99,7 +108,7 @@ def _realm_and_role(path: Path, service: PublisherOptions | CallerOptions, node:
         yield error((*path, "role"), message)
 
 
-def _anonymous_role(path: Path, service: WebSocketPathOptions, node: object) -> Iterator[Problem]:
+def _anonymous_role(path: Path, service: WampService, node: object) -> Iterator[Problem]:
     realms = _by_name(_inside(node, *path[:2], "realms")).values()
     known = sorted({name for realm in realms for name in _by_name(realm.get("roles"))})
     # Without a realm nobody can join anyway, and that is said elsewhere.
@@ -112,9 +121,7 @@ def _anonymous_role(path: Path, service: WebSocketPathOptions, node: object) -> 
 
 def _anonymous_roles(found: Found, worker: Path) -> frozenset[str]:
     """The roles a worker's sessions get without authentication."""
-    services = (
-        service for path, service in found if path[:2] == worker and isinstance(service, WebSocketPathOptions)
-    )
+    services = (service for path, service in found if path[:2] == worker and isinstance(service, WampService))
     return frozenset(service.anonymous_role for service in services)
 
 
@@ -219,10 +226,21 @@ def _shared_ports(found: Found) -> Iterator[Problem]:
 # --- path services ------------------------------------------------------------------------------------------------
 
 
-def _repeated_serializers(path: Path, service: WebSocketPathOptions) -> Iterator[Problem]:
+def _repeated_serializers(path: Path, service: WampService) -> Iterator[Problem]:
     for index, name in enumerate(service.serializers):
         if name in service.serializers[:index]:
             yield error((*path, "serializers", index), f"{quote(name)} is listed already")
+
+
+def _universal_parts(path: Path, transport: UniversalTransportOptions[object]) -> Iterator[Problem]:
+    if transport.rawsocket is None and not transport.websocket and transport.web is None:
+        yield warning(
+            path, "has neither `rawsocket` nor `websocket` nor `web`, so that nobody is served here"
+        )
+    for name in transport.websocket:
+        if transport.web is not None and name in transport.web.paths:
+            other = render((*path, "web", "paths", name))
+            yield error((*path, "websocket", name), f"{other} has the same path: choose another one")
 
 
 def _static_directory(path: Path, service: StaticOptions, node_directory: FilePath) -> Iterator[Problem]:

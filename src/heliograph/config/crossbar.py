@@ -5,6 +5,7 @@ Crossbar.io is answered by name instead of with "unknown key".
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 from msgspec import Struct
 
@@ -24,9 +25,14 @@ from heliograph.transports.options import (
     CookieOptions,
     DeflateOptions,
     HttpGuardOptions,
+    RawSocketOptions,
+    RawSocketServiceOptions,
     TcpEndpoint,
+    UniversalTransportOptions,
+    WebServiceOptions,
     WebSocketOptions,
     WebSocketPathOptions,
+    WebSocketServiceOptions,
     WebTransportOptions,
 )
 
@@ -101,6 +107,11 @@ ForeignType = NotYet | Never
 _DEBUG = Ignored("an old form without effect; leave it out (`heliograph start --loglevel debug` logs more)")
 _SIGNATURE = NotYet("anybody who reaches the port could send requests", severity="error")
 _ADDRESSES = NotYet("requests from any address would be taken", severity="error")
+_AUTH = NotYet(
+    "clients would get in without the authentication asked for",
+    severity="error",
+    harmless=({"anonymous": {"type": "static"}},),
+)
 _CHECKED_ANYWAY = "the check is always made"
 _PING = "a ping is sent after silence only"
 
@@ -179,9 +190,14 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
         "cache": Accepted("static rules are looked up the same way, cached or not"),
         "validate": Never("validation of payloads against FlatBuffers schemas"),
     },
-    WebTransportOptions: {
-        "max_connections": NotYet("limit connections in the kernel or in a proxy before this port"),
+    RawSocketOptions: {
+        "max_message_size": Renamed(
+            "max_message_bytes", off=16 * MIB, said="0 is read as the largest limit, 16 MiB"
+        ),
     },
+    RawSocketServiceOptions: {"debug": _DEBUG, "auth": _AUTH},
+    UniversalTransportOptions: {"mqtt": NotYet("clients can connect over WebSocket", severity="error")},
+    WebServiceOptions: {"type": Accepted("what it is stands in its place")},
     TcpEndpoint: {
         "tls": NotYet(
             "traffic would not be encrypted; put a proxy that ends TLS before this port", severity="error"
@@ -196,14 +212,11 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
         "hsts": NotYet("set the header in the proxy that ends TLS", harmless=(False,)),
         "hsts_max_age": NotYet("set the header in the proxy that ends TLS"),
     },
-    WebSocketPathOptions: {
+    WebSocketServiceOptions: {
+        "type": Accepted("what it is stands in its place"),
         "url": Accepted("connections are taken whatever URL they name"),
         "debug": _DEBUG,
-        "auth": NotYet(
-            "clients would get in without the authentication asked for",
-            severity="error",
-            harmless=({"anonymous": {"type": "static"}},),
-        ),
+        "auth": _AUTH,
     },
     CookieOptions: {
         "store": NotYet("cookies are set and read, nothing is remembered by them"),
@@ -238,9 +251,6 @@ _WORKERS: Mapping[str, ForeignType] = {
     "xbrmm": Never("XBR markets"),
 }
 _TRANSPORTS: Mapping[str, ForeignType] = {
-    "websocket": NotYet('use "type": "web" with "paths": {"/": {"type": "websocket"}}', severity="error"),
-    "rawsocket": NotYet("clients can connect over WebSocket", severity="error"),
-    "universal": NotYet('use "type": "web" with the paths of its websocket and web parts', severity="error"),
     "mqtt": NotYet("clients can connect over WebSocket", severity="error"),
     "flashpolicy": Never("Flash"),
     "websocket.testee": Never("a target for the Autobahn test suite"),
@@ -282,6 +292,8 @@ def foreign_keys(struct: type) -> Mapping[str, ForeignKey]:
     known: dict[str, ForeignKey] = {}
     for ancestor in reversed(struct.__mro__):
         known.update(_KEYS.get(ancestor, {}))
+    if cast(type[Struct], struct).__struct_config__.tag_field is not None:
+        known.pop("type", None)
     return known
 
 

@@ -9,7 +9,28 @@ from msgspec import Struct
 from heliograph.config.problems import Path, Problem, render, warning
 from heliograph.http.options import CallerOptions, PublisherOptions
 from heliograph.routing.options import RealmOptions, RoleOptions
-from heliograph.transports.options import TcpEndpoint, WebSocketPathOptions, WebTransportOptions
+from heliograph.transports.options import (
+    RawSocketServiceOptions,
+    RawSocketTransportOptions,
+    TcpEndpoint,
+    UniversalTransportOptions,
+    WebSocketServiceOptions,
+    WebSocketTransportOptions,
+    WebTransportOptions,
+)
+
+Transport = (
+    WebTransportOptions[Any]
+    | WebSocketTransportOptions
+    | RawSocketTransportOptions
+    | UniversalTransportOptions[Any]
+)
+TRANSPORTS = (
+    WebTransportOptions,
+    WebSocketTransportOptions,
+    RawSocketTransportOptions,
+    UniversalTransportOptions,
+)
 
 ACTIONS = ("call", "register", "publish", "subscribe")
 
@@ -65,20 +86,35 @@ def _open_role(path: Path, allowed: list[str], doors: list[_Door]) -> Problem:
 
 
 def _doors(path: Path, transport: Struct) -> Iterator[_Door]:
-    if not isinstance(transport, WebTransportOptions) or not isinstance(transport.endpoint, TcpEndpoint):
+    if not isinstance(transport, TRANSPORTS) or not isinstance(transport.endpoint, TcpEndpoint):
         return
     if is_loopback(transport.endpoint.interface):
         return
     address = f"port {transport.endpoint.port} of {transport.endpoint.interface or 'every interface'}"
-    services: dict[str, Any] = transport.paths
-    for key, service in services.items():
-        inner = (*path, "paths", key)
-        if isinstance(service, WebSocketPathOptions):
+    for inner, service in _services(path, transport):
+        if isinstance(service, WebSocketServiceOptions | RawSocketServiceOptions):
             yield _Door(inner, address, None, service.anonymous_role, ACTIONS)
         elif isinstance(service, PublisherOptions):
             yield _Door(inner, address, service.realm, service.role, ("publish",))
         elif isinstance(service, CallerOptions):
             yield _Door(inner, address, service.realm, service.role, ("call",))
+
+
+def _services(path: Path, transport: Transport) -> Iterator[tuple[Path, object]]:
+    """Return all that a transport serves, with where it stands in the file."""
+    if isinstance(transport, WebTransportOptions):
+        for name, service in transport.paths.items():
+            yield (*path, "paths", name), service
+    elif isinstance(transport, UniversalTransportOptions):
+        if transport.rawsocket is not None:
+            yield (*path, "rawsocket"), transport.rawsocket
+        for name, websocket in transport.websocket.items():
+            yield (*path, "websocket", name), websocket
+        if transport.web is not None:
+            for name, service in transport.web.paths.items():
+                yield (*path, "web", "paths", name), service
+    else:
+        yield path, transport
 
 
 def is_loopback(interface: str) -> bool:

@@ -6,10 +6,18 @@ from msgspec import Meta, Struct
 
 from heliograph.http.options import PathService as HttpPathService
 from heliograph.routing.options import ItemId, RealmOptions
-from heliograph.transports.options import WebSocketPathOptions, WebTransportOptions
+from heliograph.transports.options import (
+    RawSocketTransportOptions,
+    UniversalTransportOptions,
+    WebSocketPathOptions,
+    WebSocketTransportOptions,
+    WebTransportOptions,
+)
 
 PathService = WebSocketPathOptions | HttpPathService
 WebTransport = WebTransportOptions[PathService]
+UniversalTransport = UniversalTransportOptions[PathService]
+Transport = WebTransport | WebSocketTransportOptions | RawSocketTransportOptions | UniversalTransport
 
 
 class RouterWorkerOptions(Struct, frozen=True, kw_only=True):
@@ -36,7 +44,7 @@ class RouterWorker(Struct, frozen=True, kw_only=True, tag_field="type", tag="rou
     id: ItemId | None = None
     options: RouterWorkerOptions = RouterWorkerOptions()
     realms: list[RealmOptions] = []
-    transports: list[WebTransport] = []
+    transports: list[Transport] = []
 
 
 class ControllerOptions(Struct, frozen=True, kw_only=True):

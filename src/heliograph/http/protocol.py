@@ -8,7 +8,7 @@ the bytes that came behind it.
 import asyncio
 import http
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import formatdate
 from typing import Any
 
@@ -48,7 +48,8 @@ class HttpPort:
     Args:
         paths: answer requests.
         turn: the current turn of the event loop, whose work is bounded.
-        websockets: path to the service that takes WebSockets there.
+        websocket_at: returns the service that takes WebSockets at a path, without slashes at its ends; None if none
+            does.
         options: limits of every request.
         counters: where refused requests are counted.
         loop: the event loop.
@@ -57,7 +58,7 @@ class HttpPort:
     def __init__(
         self,
         paths: Paths,
-        websockets: Mapping[str, WebSocketService],
+        websocket_at: Callable[[str], WebSocketService | None],
         *,
         turn: Turn,
         options: HttpGuardOptions,
@@ -66,7 +67,7 @@ class HttpPort:
     ) -> None:
         self.paths = paths
         self.turn = turn
-        self.websockets = websockets
+        self.websocket_at = websocket_at
         self.options = options
         self.counters = counters
         self.state = ServerState()
@@ -388,7 +389,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _websocket_service(self) -> WebSocketService | None:
         path = self.url.partition(b"?")[0].decode("latin-1")
-        return self.port.websockets.get(path.strip("/"))
+        return self.port.websocket_at(path.strip("/"))
 
     def _upgrade(self, early: bytes) -> None:
         service = self._websocket_service() if self._should_upgrade() else None

@@ -19,7 +19,6 @@ from heliograph.wamp.errors import (
     CANCELED,
     DISCLOSE_ME_DISALLOWED,
     FEATURE_NOT_SUPPORTED,
-    INVALID_ARGUMENT,
     MAX_CONCURRENCY_REACHED,
     NO_AVAILABLE_CALLEE,
     NO_SUCH_PROCEDURE,
@@ -166,7 +165,7 @@ class Dealer:
         try:
             pending.caller.peer.send(Result(pending.request, details, message.payload))
         except PayloadError as error:
-            self._fail(pending, INVALID_ARGUMENT, f"the result cannot reach the caller: {error}")
+            self._fail(pending, error.uri, f"the result cannot reach the caller: {error}")
 
     def error(self, session: Session, message: Error) -> None:
         """Give a call the error its callee answered, or ask another callee."""
@@ -345,7 +344,7 @@ class Dealer:
             )
         except PayloadError as error:
             self._cancel(
-                pending, "killnowait", INVALID_ARGUMENT, f"the callee cannot be given this payload: {error}"
+                pending, "killnowait", error.uri, f"the callee cannot be given this payload: {error}"
             )
 
     def _keep(self, pending: PendingCall, payload: Payload) -> None:
@@ -418,9 +417,7 @@ class Dealer:
         try:
             pending.caller.peer.send(Result(pending.request, details, payload))
         except PayloadError as error:
-            self._cancel(
-                pending, "killnowait", INVALID_ARGUMENT, f"a result cannot reach the caller: {error}"
-            )
+            self._cancel(pending, "killnowait", error.uri, f"a result cannot reach the caller: {error}")
 
     def _reroute(self, pending: PendingCall) -> None:
         """Ask the next callee, as if the one that is unavailable were not there (specification, "Call Re-Routing")."""
@@ -507,8 +504,7 @@ class Dealer:
     def _refuse(self, pending: PendingCall, error: RequestError | PayloadError) -> None:
         """End a call that was taken on but cannot go on."""
         self._finish(pending)
-        uri = error.uri if isinstance(error, RequestError) else INVALID_ARGUMENT
-        self._fail(pending, uri, str(error.args[-1]))
+        self._fail(pending, error.uri, str(error.args[-1]))
 
     def _fail(self, pending: PendingCall, uri: str, text: str) -> None:
         self._counters.calls_failed += 1

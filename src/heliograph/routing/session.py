@@ -129,7 +129,7 @@ class Session:
             self._refuse(message, error)
         except PayloadError as error:
             self._refuse(
-                message, RequestError(INVALID_ARGUMENT, f"a receiver cannot be given this payload: {error}")
+                message, RequestError(error.uri, f"a receiver cannot be given this payload: {error}")
             )
         except ProtocolViolation as violation:
             self.violate(violation)

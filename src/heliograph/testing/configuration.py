@@ -1,16 +1,21 @@
 """The configuration a router for tests gets, and what a client needs to know of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from heliograph.config import load
-from heliograph.config.options import NodeOptions
+from heliograph.config.options import NodeOptions, Transport
 from heliograph.http.options import PublisherOptions
-from heliograph.transports.options import WebSocketPathOptions
+from heliograph.transports.options import (
+    UniversalTransportOptions,
+    WebSocketServiceOptions,
+    WebSocketTransportOptions,
+    WebTransportOptions,
+)
 
 LOOPBACK = "127.0.0.1"
 
@@ -113,10 +118,23 @@ def _doors(options: NodeOptions) -> Doors:
     realm = realms[0] if realms else None
     websocket = publisher = None
     for number, transport in enumerate(transports):
-        for path, service in transport.paths.items():
+        for path, service in _paths(transport):
             place = Place(number, path.strip("/"))
-            if isinstance(service, WebSocketPathOptions):
+            if isinstance(service, WebSocketServiceOptions):
                 websocket = websocket or place
             elif isinstance(service, PublisherOptions) and service.realm == realm:
                 publisher = publisher or place
-    return Doors(realm, websocket, publisher, 0 if transports else None)
+    speakers = (WebTransportOptions, UniversalTransportOptions)
+    web = next((number for number, each in enumerate(transports) if isinstance(each, speakers)), None)
+    return Doors(realm, websocket, publisher, web)
+
+
+def _paths(transport: Transport) -> Iterator[tuple[str, object]]:
+    """Return what a transport serves at the paths of its URLs."""
+    if isinstance(transport, WebSocketTransportOptions):
+        yield "", transport
+    elif isinstance(transport, WebTransportOptions):
+        yield from transport.paths.items()
+    elif isinstance(transport, UniversalTransportOptions):
+        yield from transport.websocket.items()
+        yield from transport.web.paths.items() if transport.web is not None else ()

@@ -155,7 +155,7 @@ async def serve(port: int) -> None:
     services: dict[str, AsgiApplication] = {"/": WebSocketPage(service.subprotocols, is_shown=False)}
     http = HttpPort(
         Paths(services),
-        {"": service},
+        {"": service}.get,
         turn=service.turn,
         options=HttpGuardOptions(),
         counters=service.counters,

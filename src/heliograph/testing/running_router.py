@@ -83,7 +83,7 @@ class RunningRouter:
     def url(self) -> str:
         """Where WAMP clients connect, such as `ws://127.0.0.1:40123/ws`."""
         address = self._url_of(self._doors.websocket, "websocket path")
-        return f"ws{address.removeprefix('http')}"
+        return f"ws{address.removeprefix('http')}" if address.startswith("http") else address
 
     @property
     def http_url(self) -> str:

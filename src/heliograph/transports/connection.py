@@ -37,6 +37,7 @@ class End(enum.Enum):
     GOING_AWAY = "the router is shutting down"
     TOO_SLOW = "more waits for this connection than it may hold: read faster"
     DEFECT = "the router failed; its log says where"
+    LIMIT_TOO_SMALL = "a message this session needs is longer than the limit announced in the handshake"
 
 
 class Parcel:
@@ -379,3 +380,17 @@ class Connection(ABC):
         self._session.violate(
             ProtocolViolation(f"no HELLO within {self._service.limits.hello_timeout_s:g} seconds")
         )
+
+
+def close_this_side(transport: asyncio.Transport) -> None:
+    """Send the end behind all that waits, and leave it to the peer to close the connection.
+
+    Were it closed here, bytes of the peer that nobody reads would make the kernel throw away what the peer has not
+    fetched yet. TLS has no half of a connection.
+    """
+    if transport.is_closing():
+        return
+    if transport.can_write_eof():
+        transport.write_eof()
+    else:
+        transport.close()

@@ -139,3 +139,15 @@ def bound_send_buffer(transport: asyncio.Transport) -> None:
     connection = transport.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+
+def keep_alive(transport: asyncio.Transport) -> None:
+    """Let the kernel find out within about a minute when the machine behind `transport` is gone."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.family == getattr(socket, "AF_UNIX", None):
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Not every system lets each connection choose; then its own times count.
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -17,11 +17,17 @@ class TransportCounters(Struct):
     slow_receivers: int = 0
     """Connections closed because more waited for them than their outbox may hold."""
     violations: int = 0
-    """Connections closed because the peer broke the WebSocket protocol."""
+    """Connections closed because the peer broke the protocol of WebSocket or RawSocket."""
     defects: int = 0
     """Connections closed because the router itself failed; the log says where."""
     hello_timeouts: int = 0
     ping_timeouts: int = 0
+    messages_too_long: int = 0
+    """WAMP messages that were longer than their RawSocket client takes, and were not sent."""
+    connections_refused: int = 0
+    """Connections closed because as many as allowed were open."""
+    handshakes_refused: int = 0
+    """RawSocket handshakes answered with an error, and connections that spoke another protocol."""
     upgrades_refused: int = 0
     """WebSocket handshakes answered with an error."""
     requests_refused: int = 0

@@ -1,4 +1,4 @@
-"""What a configuration says about listening, WebSocket connections and their limits.
+"""What a configuration says about listening, connections and their limits.
 
 Field names carry their units; where Crossbar.io has a key of the same unit, the configuration file uses its
 spelling (given in brackets below).
@@ -19,6 +19,8 @@ PathKey = Annotated[
 ]
 Serializer = Literal["json", "msgpack", "cbor", "json.batched", "msgpack.batched", "cbor.batched"]
 WindowBits = Annotated[int, Meta(ge=9, le=15)]
+PlainSerializer = Literal["json", "msgpack", "cbor"]
+MaxConnections = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -181,7 +183,7 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True):
     close_timeout_s: Annotated[float, Meta(ge=0.1, le=86400)] = 2.0
 
 
-class WebSocketPathOptions(SessionOptions, frozen=True, kw_only=True, tag_field="type", tag="websocket"):
+class WebSocketServiceOptions(SessionOptions, frozen=True, kw_only=True):
     """WAMP over WebSocket.
 
     Attributes:
@@ -202,6 +204,46 @@ class WebSocketPathOptions(SessionOptions, frozen=True, kw_only=True, tag_field=
     hello: HelloLimits = HelloLimits()
 
 
+class WebSocketPathOptions(
+    WebSocketServiceOptions, frozen=True, kw_only=True, tag_field="type", tag="websocket"
+):
+    """WAMP over WebSocket, at one path of a port."""
+
+
+class RawSocketOptions(Struct, frozen=True, kw_only=True):
+    """Limits of RawSocket connections.
+
+    Attributes:
+        max_message_bytes: bytes of the largest message accepted; RawSocket can announce powers of two from 512 to
+            16 MiB, so that this is rounded down to one [`max_message_size`]
+        ping_interval_s: seconds of silence after which a ping is sent; null sends none, for a widespread client
+            (Autobahn on Twisted) takes a ping for a message and hangs. TCP's own keep-alive finds dead peers
+        ping_timeout_s: seconds a pong may take before the connection is dropped
+        close_timeout_s: seconds a peer may take to close its side; then it is dropped
+    """
+
+    max_message_bytes: Annotated[int, Meta(ge=512, le=16 * MIB)] = field(name="max_message_size", default=MIB)
+    ping_interval_s: Annotated[float, Meta(ge=1, le=86400)] | None = None
+    ping_timeout_s: Annotated[float, Meta(ge=1, le=86400)] = 10.0
+    close_timeout_s: Annotated[float, Meta(ge=0.1, le=86400)] = 2.0
+
+
+class RawSocketServiceOptions(SessionOptions, frozen=True, kw_only=True):
+    """WAMP over RawSocket.
+
+    Attributes:
+        serializers: the formats taken, each once; the client chooses
+        options: limits of the connections
+        outbox: what may wait for a slow receiver
+        hello: limits before a session has joined; the time counts for the handshake, and again from there to HELLO
+    """
+
+    serializers: Annotated[tuple[PlainSerializer, ...], Meta(min_length=1)] = ("cbor", "msgpack", "json")
+    options: RawSocketOptions = RawSocketOptions()
+    outbox: OutboxOptions = OutboxOptions()
+    hello: HelloLimits = HelloLimits()
+
+
 class HttpGuardOptions(Struct, frozen=True, kw_only=True):
     """Limits of every HTTP request on a port, before a path service sees it.
 
@@ -216,19 +258,88 @@ class HttpGuardOptions(Struct, frozen=True, kw_only=True):
     client_timeout_s: Annotated[float, Meta(ge=1, le=86400)] = field(name="client_timeout", default=60.0)
 
 
+class WebServiceOptions(Struct, Generic[PathServiceT], frozen=True, kw_only=True):
+    """HTTP path services and WebSocket side by side.
+
+    Attributes:
+        paths: first part of the URL's path to the service that answers there; `/` answers what no other does
+        options: limits of every request on this port
+    """
+
+    paths: dict[PathKey, PathServiceT]
+    options: HttpGuardOptions = HttpGuardOptions()
+
+
 class WebTransportOptions(
-    Struct, Generic[PathServiceT], frozen=True, kw_only=True, tag_field="type", tag="web"
+    WebServiceOptions[PathServiceT],
+    Generic[PathServiceT],
+    frozen=True,
+    kw_only=True,
+    tag_field="type",
+    tag="web",
 ):
     """One port for everything: HTTP path services and WebSocket side by side.
 
     Attributes:
         id: a name for logs
         endpoint: where to listen
-        paths: first part of the URL's path to the service that answers there; `/` answers what no other does
-        options: limits of every request on this port
+        max_connections: connections open at once; a further one is answered 503 and closed
     """
 
     id: ItemId | None = None
     endpoint: TcpEndpoint | UnixEndpoint
-    paths: dict[PathKey, PathServiceT]
-    options: HttpGuardOptions = HttpGuardOptions()
+    max_connections: MaxConnections = 50_000
+
+
+class WebSocketTransportOptions(
+    WebSocketServiceOptions, frozen=True, kw_only=True, tag_field="type", tag="websocket"
+):
+    """A port for WAMP over WebSocket alone, whatever path its URL names.
+
+    Attributes:
+        endpoint: where to listen
+        max_connections: connections open at once; a further one is answered 503 and closed
+        http: limits of the opening request
+    """
+
+    endpoint: TcpEndpoint | UnixEndpoint
+    max_connections: MaxConnections = 50_000
+    http: HttpGuardOptions = HttpGuardOptions()
+
+
+class RawSocketTransportOptions(
+    RawSocketServiceOptions, frozen=True, kw_only=True, tag_field="type", tag="rawsocket"
+):
+    """A port for WAMP over RawSocket alone.
+
+    Attributes:
+        id: a name for logs
+        endpoint: where to listen
+        max_connections: connections open at once; a further one is answered with error 4 and closed
+    """
+
+    id: ItemId | None = None
+    endpoint: TcpEndpoint | UnixEndpoint
+    max_connections: MaxConnections = 50_000
+
+
+class UniversalTransportOptions(
+    Struct, Generic[PathServiceT], frozen=True, kw_only=True, tag_field="type", tag="universal"
+):
+    """One port for RawSocket, WebSocket and HTTP, told apart by the first octet.
+
+    Attributes:
+        id: a name for logs
+        endpoint: where to listen
+        max_connections: connections open at once; further ones are closed
+        rawsocket: WAMP over RawSocket; without it, RawSocket is refused
+        websocket: first part of the URL's path to the WAMP over WebSocket served there
+        web: HTTP path services; without it, requests that open no WebSocket are answered with an error
+    """
+
+    id: ItemId | None = None
+    endpoint: TcpEndpoint | UnixEndpoint
+    max_connections: MaxConnections = 50_000
+    rawsocket: RawSocketServiceOptions | None = None
+    websocket: dict[PathKey, WebSocketServiceOptions] = {}
+    web: WebServiceOptions[PathServiceT] | None = None

@@ -14,7 +14,7 @@ from heliograph.transports.connection_service import ConnectionLimits, Connectio
 from heliograph.transports.cookies import CookieTracking
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.facts import connection_facts
-from heliograph.transports.options import WebSocketOptions, WebSocketPathOptions
+from heliograph.transports.options import WebSocketOptions, WebSocketServiceOptions
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.transports.turn import Turn
 from heliograph.transports.websocket import WebSocketConnection
@@ -75,7 +75,7 @@ class WebSocketService(ConnectionService):
 
     def __init__(
         self,
-        options: WebSocketPathOptions,
+        options: WebSocketServiceOptions,
         *,
         router: Router,
         turn: Turn,

@@ -39,6 +39,7 @@ UNAVAILABLE = "wamp.error.unavailable"
 MAX_CONCURRENCY_REACHED = "crossbar.error.max_concurrency_reached"
 """Crossbar.io's; the specification has none for it."""
 
+SLOW_RECEIVER = "heliograph.error.slow_receiver"
 TOO_MANY_CALLS = "heliograph.error.too_many_calls"
 
 CLOSE_GOODBYE_AND_OUT = "wamp.close.goodbye_and_out"
@@ -79,3 +80,12 @@ class ProtocolViolation(Exception):  # noqa: N818 - the specification's own term
 
 class PayloadError(Exception):
     """A payload that cannot be read, or cannot be expressed in another serializer."""
+
+    uri = INVALID_ARGUMENT
+    """What whoever sent it is answered."""
+
+
+class PayloadTooLong(PayloadError):  # noqa: N818 - says what it is
+    """A message that is longer than its receiver has announced to take."""
+
+    uri = PAYLOAD_SIZE_EXCEEDED

@@ -1,0 +1,280 @@
+"""Listening ports: each made of a transport's options and the protocols that are spoken on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from heliograph.http.exchange import AsgiApplication
+from heliograph.http.lane import LaneService
+from heliograph.http.paths import Paths
+from heliograph.http.protocol import HttpPort
+from heliograph.http.websocket_page import WebSocketPage
+from heliograph.routing.router import Router
+from heliograph.transports.connection_limit import REFUSED_OVER_HTTP, ConnectionLimit
+from heliograph.transports.connection_service import ConnectionService
+from heliograph.transports.counters import TransportCounters
+from heliograph.transports.listener import addresses, listen
+from heliograph.transports.options import (
+    HttpGuardOptions,
+    RawSocketServiceOptions,
+    RawSocketTransportOptions,
+    TcpEndpoint,
+    UniversalTransportOptions,
+    UnixEndpoint,
+    WebSocketServiceOptions,
+    WebSocketTransportOptions,
+    WebTransportOptions,
+)
+from heliograph.transports.rawsocket_service import RawSocketService
+from heliograph.transports.turn import Turn
+from heliograph.transports.universal import UniversalService
+from heliograph.transports.websocket_service import WebSocketService
+from heliograph.wire.rawsocket import HandshakeError, handshake_error
+
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - shown, not listened on
+
+
+class Draining(Protocol):
+    """Something with connections that have to end before the node does."""
+
+    async def drain(self, timeout_s: float) -> None:
+        """End all connections, within `timeout_s` seconds."""
+
+
+class PathServices:
+    """What answers at the paths of a port, by kind; keys are paths, those of WebSockets without slashes."""
+
+    def __init__(self) -> None:
+        self.applications: dict[str, AsgiApplication] = {}
+        self.lane: dict[str, LaneService] = {}
+        self.websockets: dict[str, WebSocketService] = {}
+
+
+class Shared:
+    """What everything on one port has in common.
+
+    Args:
+        router: where sessions join.
+        turn: the current turn of the loop.
+        counters: of the port.
+        loop: the event loop.
+    """
+
+    def __init__(
+        self, *, router: Router, turn: Turn, counters: TransportCounters, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.router = router
+        self.turn = turn
+        self.counters = counters
+        self.loop = loop
+
+    def websocket(self, options: WebSocketServiceOptions) -> WebSocketService:
+        """Return a WebSocket endpoint on this port."""
+        return WebSocketService(
+            options, router=self.router, turn=self.turn, counters=self.counters, loop=self.loop
+        )
+
+    def rawsocket(self, options: RawSocketServiceOptions) -> RawSocketService:
+        """Return a RawSocket endpoint on this port."""
+        return RawSocketService(
+            options, router=self.router, turn=self.turn, counters=self.counters, loop=self.loop
+        )
+
+    def http(
+        self,
+        paths: Paths,
+        websocket_at: Callable[[str], WebSocketService | None],
+        options: HttpGuardOptions,
+    ) -> HttpPort:
+        """Return the HTTP side of this port."""
+        return HttpPort(
+            paths,
+            websocket_at,
+            turn=self.turn,
+            options=options,
+            counters=self.counters,
+            loop=self.loop,
+        )
+
+
+class Port:
+    """One listening transport and what it serves.
+
+    Args:
+        name: in metrics.
+        endpoint: where to listen.
+        connection: makes the protocol of a new connection.
+        scheme: of the URL that leads here.
+        services: the WAMP endpoints on this port.
+        others: what else has connections to end.
+        counters: of all of it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: TcpEndpoint | UnixEndpoint,
+        connection: Callable[[], asyncio.BaseProtocol],
+        *,
+        scheme: str,
+        services: Sequence[ConnectionService],
+        others: Sequence[Draining] = (),
+        counters: TransportCounters,
+    ) -> None:
+        self.name = name
+        self.services = services
+        self.counters = counters
+        self._endpoint = endpoint
+        self._connection = connection
+        self._scheme = scheme
+        self.others = others
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, node_directory: Path) -> None:
+        """Accept connections from now on.
+
+        Args:
+            node_directory: what a Unix socket's path is relative to.
+
+        Raises:
+            ListenFailed: the endpoint is taken, or cannot be had.
+        """
+        self._server = await listen(self._endpoint, self._connection, node_directory=node_directory)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens: `host:port` or a path."""
+        return [] if self._server is None else addresses(self._server)
+
+    @property
+    def urls(self) -> list[str]:
+        """What a person or a client can open; a wildcard address is shown as loopback."""
+        return [shown_url(self._scheme, address) for address in self.addresses]
+
+    def close(self) -> None:
+        """Accept no further connections."""
+        if self._server is not None:
+            self._server.close()
+
+    async def drain(self, timeout_s: float) -> None:
+        """End all connections, within `timeout_s` seconds."""
+        await asyncio.gather(*(part.drain(timeout_s) for part in (*self.others, *self.services)))
+
+
+def web_port(
+    name: str,
+    options: WebTransportOptions[Any],
+    shared: Shared,
+    paths: PathServices,
+) -> Port:
+    """Return a port for HTTP and WebSocket side by side.
+
+    Args:
+        name: in metrics.
+        options: of the transport.
+        shared: what the port's parts have in common.
+        paths: what answers at its paths.
+    """
+    http = shared.http(Paths(paths.applications, paths.lane), paths.websockets.get, options.options)
+    return Port(
+        name,
+        options.endpoint,
+        _limited(http.connection, options.max_connections, REFUSED_OVER_HTTP, shared),
+        scheme="http",
+        services=list(paths.websockets.values()),
+        others=[http],
+        counters=shared.counters,
+    )
+
+
+def websocket_port(name: str, options: WebSocketTransportOptions, shared: Shared) -> Port:
+    """Return a port for WebSocket alone, whatever path a URL names."""
+    service = shared.websocket(options)
+    http = shared.http(Paths({"/": websocket_page(service)}), lambda _path: service, options.http)
+    return Port(
+        name,
+        options.endpoint,
+        _limited(http.connection, options.max_connections, REFUSED_OVER_HTTP, shared),
+        scheme="ws",
+        services=[service],
+        others=[http],
+        counters=shared.counters,
+    )
+
+
+def rawsocket_port(name: str, options: RawSocketTransportOptions, shared: Shared) -> Port:
+    """Return a port for RawSocket alone."""
+    service = shared.rawsocket(options)
+    refusal = handshake_error(HandshakeError.TOO_MANY_CONNECTIONS)
+    return Port(
+        name,
+        options.endpoint,
+        _limited(service.connection, options.max_connections, refusal, shared),
+        scheme="rs",
+        services=[service],
+        counters=shared.counters,
+    )
+
+
+def universal_port(
+    name: str,
+    options: UniversalTransportOptions[Any],
+    shared: Shared,
+    paths: PathServices,
+) -> Port:
+    """Return a port for RawSocket, WebSocket and HTTP, told apart by the first octet; arguments as of `web_port`."""
+    guard = options.web.options if options.web is not None else HttpGuardOptions()
+    rawsocket = shared.rawsocket(options.rawsocket) if options.rawsocket is not None else None
+    by_component = {path.strip("/"): shared.websocket(item) for path, item in options.websocket.items()}
+
+    def websocket_at(path: str) -> WebSocketService | None:
+        # `web` knows whole paths, `websocket` the first component of any.
+        return paths.websockets.get(path) or by_component.get(path.partition("/")[0])
+
+    pages: dict[str, AsgiApplication] = {
+        path: websocket_page(by_component[path.strip("/")]) for path in options.websocket
+    }
+    answers = {**pages, **paths.applications}
+    http = shared.http(Paths(answers, paths.lane), websocket_at, guard)
+    universal = UniversalService(
+        rawsocket=rawsocket.connection if rawsocket is not None else None,
+        http=http.connection,
+        first_octet_timeout_s=guard.header_timeout_s,
+        counters=shared.counters,
+        loop=shared.loop,
+    )
+    wamp: list[ConnectionService] = [*paths.websockets.values(), *by_component.values()]
+    if rawsocket is not None:
+        wamp.append(rawsocket)
+    return Port(
+        name,
+        options.endpoint,
+        # Before the first octet nobody knows what could be said.
+        _limited(universal.connection, options.max_connections, b"", shared),
+        scheme="http" if options.web is not None else "ws" if by_component else "rs",
+        services=wamp,
+        others=[universal, http],
+        counters=shared.counters,
+    )
+
+
+def websocket_page(service: WebSocketService) -> WebSocketPage:
+    """Return what answers a plain request where `service` takes WebSockets."""
+    return WebSocketPage(service.subprotocols, is_shown=service.options.options.enable_webstatus)
+
+
+def _limited(
+    connection: Callable[[], asyncio.Protocol], most: int, refusal: bytes, shared: Shared
+) -> ConnectionLimit:
+    return ConnectionLimit(connection, most=most, refusal=refusal, counters=shared.counters, loop=shared.loop)
+
+
+def shown_url(scheme: str, address: str) -> str:
+    """Return a URL that can be opened for `address`, which may be a wildcard."""
+    if address.startswith("/"):
+        return f"unix:{address}"
+    host, _, port = address.rpartition(":")
+    return f"{scheme}://{_WILDCARDS.get(host, host)}:{port}/"

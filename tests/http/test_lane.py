@@ -44,7 +44,7 @@ def post(*args: Any, target: str = "/notify", **headers: str) -> bytes:
 
 def protocol_of(node: RunningNode) -> GuardedHttpProtocol:
     """Return the router's end of the only HTTP connection."""
-    (protocol,) = node.node._ports[0].http.state.connections
+    (protocol,) = node.http.state.connections
     assert isinstance(protocol, GuardedHttpProtocol)
     return protocol
 
@@ -96,7 +96,7 @@ class TestAnswer:
         def broken(_body: bytes) -> bytes:
             raise ValueError("of ours")
 
-        monkeypatch.setattr(node.node._ports[0].http.paths._lane["notify"], "_begin_json", broken)
+        monkeypatch.setattr(node.http.paths._lane["notify"], "_begin_json", broken)
         connection = await Connection.open(node.address)
         await connection.send(post(1) + post(2))
         raw = await connection.ends()

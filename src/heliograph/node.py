@@ -41,6 +41,7 @@ from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deliverer import OutboxDeliverer
 from heliograph.transports.listener import ListenFailed
 from heliograph.transports.options import (
+    LongPollPathOptions,
     RawSocketTransportOptions,
     UniversalTransportOptions,
     WebSocketPathOptions,
@@ -153,6 +154,8 @@ class Node:
             if isinstance(options, WebSocketPathOptions):
                 websocket = by_kind.websockets[path.strip("/")] = shared.websocket(options)
                 by_kind.applications[path] = websocket_page(websocket)
+            elif isinstance(options, LongPollPathOptions):
+                _add_longpoll(by_kind, path, options, shared)
             elif isinstance(options, PublisherOptions | CallerOptions):
                 by_kind.lane[path] = self._bridge_path(options, shared.router, f"{name}.{path}")
             else:
@@ -193,6 +196,17 @@ class Node:
 
             return StaticService(options, self._directory)
         return MetricsPath(self.metrics)
+
+
+def _add_longpoll(services: PathServices, path: str, options: LongPollPathOptions, shared: Shared) -> None:
+    from heliograph.http.longpoll import LongPollPath
+    from heliograph.transports.longpoll import LongPollService
+
+    service = LongPollService(
+        options, router=shared.router, turn=shared.turn, counters=shared.counters, loop=shared.loop
+    )
+    services.longpolls.append(service)
+    services.applications[path] = LongPollPath(service)
 
 
 def run(options: NodeOptions, *, node_directory: Path) -> int:

@@ -51,6 +51,7 @@ class PathServices:
         self.applications: dict[str, AsgiApplication] = {}
         self.lane: dict[str, LaneService] = {}
         self.websockets: dict[str, WebSocketService] = {}
+        self.longpolls: list[ConnectionService] = []
 
 
 class Shared:
@@ -184,7 +185,7 @@ def web_port(
         options.endpoint,
         _limited(http.connection, options.max_connections, REFUSED_OVER_HTTP, shared),
         scheme="http",
-        services=list(paths.websockets.values()),
+        services=[*paths.websockets.values(), *paths.longpolls],
         others=[http],
         counters=shared.counters,
     )
@@ -246,7 +247,7 @@ def universal_port(
         counters=shared.counters,
         loop=shared.loop,
     )
-    wamp: list[ConnectionService] = [*paths.websockets.values(), *by_component.values()]
+    wamp: list[ConnectionService] = [*paths.websockets.values(), *paths.longpolls, *by_component.values()]
     if rawsocket is not None:
         wamp.append(rawsocket)
     return Port(

@@ -15,6 +15,7 @@ from heliograph.config.wsgi_module import find_module
 from heliograph.http.options import CallerOptions, PublisherOptions, StaticOptions, WsgiOptions
 from heliograph.routing.options import PermissionRule, RealmOptions, RoleOptions
 from heliograph.transports.options import (
+    LongPollPathOptions,
     RawSocketServiceOptions,
     TcpEndpoint,
     UniversalTransportOptions,
@@ -23,7 +24,7 @@ from heliograph.transports.options import (
 )
 
 Found = Sequence[tuple[Path, Struct]]
-WampService = WebSocketServiceOptions | RawSocketServiceOptions
+WampService = WebSocketServiceOptions | RawSocketServiceOptions | LongPollPathOptions
 
 # Room for the path in a Unix socket's address on Linux (sockaddr_un), less the final NUL; macOS has 103.
 MAX_SOCKET_PATH_BYTES = 103

@@ -25,6 +25,8 @@ from heliograph.transports.options import (
     CookieOptions,
     DeflateOptions,
     HttpGuardOptions,
+    LongPollOptions,
+    LongPollPathOptions,
     RawSocketOptions,
     RawSocketServiceOptions,
     TcpEndpoint,
@@ -221,6 +223,11 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
     CookieOptions: {
         "store": NotYet("cookies are set and read, nothing is remembered by them"),
     },
+    LongPollPathOptions: {"debug": _DEBUG},
+    LongPollOptions: {
+        "debug": _DEBUG,
+        "debug_transport_id": Never("ids of sessions that are known beforehand", severity="error"),
+    },
     DeflateOptions: {
         "request_max_window_bits": Renamed("request_max_window_bits"),
     },
@@ -265,7 +272,6 @@ _PATHS: Mapping[str, ForeignType] = {
     "archive": NotYet(_ELSEWHERE, severity="error"),
     "cgi": NotYet(_ELSEWHERE, severity="error"),
     "json": NotYet('put the value in a file below a "static" path', severity="error"),
-    "longpoll": NotYet("clients can connect over WebSocket", severity="error"),
     "nodeinfo": NotYet("leave the path out; `metrics` tells how the node is", severity="error"),
     "path": NotYet("name the paths directly below `paths`", severity="error"),
     "redirect": NotYet(_ELSEWHERE, severity="error"),

@@ -10,6 +10,7 @@ from heliograph.config.problems import Path, Problem, render, warning
 from heliograph.http.options import CallerOptions, PublisherOptions
 from heliograph.routing.options import RealmOptions, RoleOptions
 from heliograph.transports.options import (
+    LongPollPathOptions,
     RawSocketServiceOptions,
     RawSocketTransportOptions,
     TcpEndpoint,
@@ -92,7 +93,7 @@ def _doors(path: Path, transport: Struct) -> Iterator[_Door]:
         return
     address = f"port {transport.endpoint.port} of {transport.endpoint.interface or 'every interface'}"
     for inner, service in _services(path, transport):
-        if isinstance(service, WebSocketServiceOptions | RawSocketServiceOptions):
+        if isinstance(service, WebSocketServiceOptions | RawSocketServiceOptions | LongPollPathOptions):
             yield _Door(inner, address, None, service.anonymous_role, ACTIONS)
         elif isinstance(service, PublisherOptions):
             yield _Door(inner, address, service.realm, service.role, ("publish",))

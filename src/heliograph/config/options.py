@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from heliograph.http.options import PathService as HttpPathService
 from heliograph.routing.options import ItemId, RealmOptions
 from heliograph.transports.options import (
+    LongPollPathOptions,
     RawSocketTransportOptions,
     UniversalTransportOptions,
     WebSocketPathOptions,
@@ -14,7 +15,7 @@ from heliograph.transports.options import (
     WebTransportOptions,
 )
 
-PathService = WebSocketPathOptions | HttpPathService
+PathService = WebSocketPathOptions | LongPollPathOptions | HttpPathService
 WebTransport = WebTransportOptions[PathService]
 UniversalTransport = UniversalTransportOptions[PathService]
 Transport = WebTransport | WebSocketTransportOptions | RawSocketTransportOptions | UniversalTransport

@@ -11,6 +11,9 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+TRANSPORT_EXTENSION = "heliograph.transport"
+"""Under this name a request's scope tells of the connection it came on: `{"transport": <asyncio's>}`."""
+
 BODY_TIMEOUT_S = 30.0
 """Seconds a client may take for its request's whole body, which has at most 1 MiB."""
 

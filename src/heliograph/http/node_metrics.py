@@ -44,6 +44,9 @@ _TRANSPORT_HELP = {
     "messages_too_long": "WAMP messages not sent because they were longer than their RawSocket client takes.",
     "connections_refused": "Connections closed because as many as allowed were open.",
     "handshakes_refused": "RawSocket handshakes refused, and connections that spoke another protocol.",
+    "polling_sessions": "Long-poll sessions open now.",
+    "polling_sessions_refused": "Long-poll sessions refused because there were too many.",
+    "polling_sessions_timed_out": "Long-poll sessions that ended because nobody came for their messages.",
     "upgrades_refused": "WebSocket handshakes refused.",
     "requests_refused": "HTTP requests refused before a service saw them.",
 }
@@ -55,6 +58,8 @@ _BRIDGE_HELP = {
     "events": "Events published out of such bodies.",
     "events_refused": "Events in such bodies that were answered with an error.",
 }
+
+_GAUGES = ("connections", "polling_sessions")
 
 
 def router_metrics(routers: Sequence[tuple[str, Router]]) -> Iterator[Metric]:
@@ -73,7 +78,7 @@ def router_metrics(routers: Sequence[tuple[str, Router]]) -> Iterator[Metric]:
 def transport_metrics(ports: Sequence[tuple[str, TransportCounters]]) -> Iterator[Metric]:
     """Return the counters of listening transports, by name."""
     for field in TransportCounters.__struct_fields__:
-        name = f"transport_{field}" if field == "connections" else f"transport_{field}_total"
+        name = f"transport_{field}" if field in _GAUGES else f"transport_{field}_total"
         for port, counters in ports:
             yield Metric(name, _TRANSPORT_HELP[field], getattr(counters, field), {"transport": port})
 

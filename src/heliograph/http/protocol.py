@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from heliograph.http.exchange import headers_by_name
+from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name
 from heliograph.http.lane import LaneRequest, LaneService
 from heliograph.http.paths import Paths
 from heliograph.transports.counters import TransportCounters
@@ -249,6 +249,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.url = url
         # uvicorn's scope refers to the list it has made.
         self.headers.extend(headers)
+        self.scope["extensions"] = {TRANSPORT_EXTENSION: {"transport": self.transport}}
         self.expect_100_continue = any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in headers
         )

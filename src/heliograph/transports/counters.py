@@ -28,6 +28,12 @@ class TransportCounters(Struct):
     """Connections closed because as many as allowed were open."""
     handshakes_refused: int = 0
     """RawSocket handshakes answered with an error, and connections that spoke another protocol."""
+    polling_sessions: int = 0
+    """Long-poll sessions open now."""
+    polling_sessions_refused: int = 0
+    """Long-poll sessions not opened because there were as many as there may be."""
+    polling_sessions_timed_out: int = 0
+    """Long-poll sessions that ended because nobody came for their messages."""
     upgrades_refused: int = 0
     """WebSocket handshakes answered with an error."""
     requests_refused: int = 0

@@ -244,6 +244,50 @@ class RawSocketServiceOptions(SessionOptions, frozen=True, kw_only=True):
     hello: HelloLimits = HelloLimits()
 
 
+class LongPollOptions(Struct, frozen=True, kw_only=True):
+    """Checks and limits of long-poll sessions.
+
+    Attributes:
+        allowed_origins: origins whose pages may use it, `*` inside one is a wildcard; `self` means pages from this
+            very host and port. Clients that send no `Origin`, so all but browsers, may always
+        request_timeout_s: seconds a request for messages waits until there is one [`request_timeout`]
+        session_timeout_s: seconds between two requests for messages after which a session is over
+            [`session_timeout`]
+        queue_limit_bytes: bytes of messages that may wait for a client to come for them; a session for which more
+            would wait is ended
+        queue_limit_messages: likewise, how many
+        max_message_bytes: bytes of the largest request body [`max_message_size`]
+        max_sessions: sessions that may be open at any one time; more are answered with 503
+    """
+
+    allowed_origins: tuple[Annotated[str, Meta(min_length=1)], ...] = ("self",)
+    request_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = field(name="request_timeout", default=10.0)
+    session_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = field(name="session_timeout", default=30.0)
+    queue_limit_bytes: Annotated[int, Meta(ge=KIB, le=64 * MIB)] = MIB
+    queue_limit_messages: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    max_message_bytes: Annotated[int, Meta(ge=KIB, le=64 * MIB)] = field(name="max_message_size", default=MIB)
+    max_sessions: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+
+
+class LongPollPathOptions(SessionOptions, frozen=True, kw_only=True, tag_field="type", tag="longpoll"):
+    """WAMP over HTTP long-poll, for clients that cannot open a WebSocket.
+
+    Attributes:
+        id: a name for logs
+        serializers: the formats offered, each once: one message at a time, and in batches, or with `.batched` in
+            batches only. The order in which the client names them wins
+        cookie: by which a browser is known again; null sets none
+        options: checks and limits of the sessions
+        hello: limits before a session has joined
+    """
+
+    id: ItemId | None = None
+    serializers: Annotated[tuple[Serializer, ...], Meta(min_length=1)] = ("cbor", "msgpack", "json")
+    cookie: CookieOptions | None = None
+    options: LongPollOptions = LongPollOptions()
+    hello: HelloLimits = HelloLimits()
+
+
 class HttpGuardOptions(Struct, frozen=True, kw_only=True):
     """Limits of every HTTP request on a port, before a path service sees it.
 

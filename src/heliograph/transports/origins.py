@@ -9,6 +9,9 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+ANY_ORIGIN = "*"
+"""The pattern that covers every page."""
+
 SAME_ORIGIN = "self"
 """The pattern that stands for pages this server itself has served."""
 
@@ -30,7 +33,7 @@ class OriginCheck:
         self._external_port = external_port
         self._same_origin = SAME_ORIGIN in allowed
         patterns = [pattern.lower() for pattern in allowed if pattern != SAME_ORIGIN]
-        self._any = "*" in patterns
+        self._any = ANY_ORIGIN in patterns
         self._patterns = [_compile(pattern) for pattern in patterns]
         self._null = allow_null and self._any
 

@@ -1,6 +1,6 @@
 """What a client offers in its handshake, and what is spoken with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -56,7 +56,8 @@ class Negotiation:
                 memory_level=deflate.memory_level,
             )
         self._takes_unnamed = not options.require_websocket_subprotocol
-        self.subprotocols = tuple(dict.fromkeys(_forms(serializers)))
+        self._forms = subprotocols_of(serializers)
+        self.subprotocols = tuple(self._forms)
         """All that are offered."""
         # Connections that agree on the same share what is made for them: there are as many as the combinations.
         self._dialects: dict[tuple[str, SentCompression | None], Dialect] = {}
@@ -97,19 +98,22 @@ class Negotiation:
         known = self._dialects.get((subprotocol, compression))
         if known is not None:
             return known
-        name = subprotocol.removeprefix(SUBPROTOCOL_PREFIX)
-        made = dialect(
-            serializer(name.removesuffix(SUFFIX)),
-            compression,
-            self._frame_options,
-            is_batched=name.endswith(SUFFIX),
-        )
+        name, is_batched = self._forms[subprotocol]
+        made = dialect(serializer(name), compression, self._frame_options, is_batched=is_batched)
         self._dialects[subprotocol, compression] = made
         return made
 
 
-def _forms(serializers: Sequence[str]) -> Iterator[str]:
+def subprotocols_of(serializers: Sequence[str]) -> dict[str, tuple[str, bool]]:
+    """Return the subprotocols a configuration offers, each with its serializer and whether it is batched.
+
+    Args:
+        serializers: names; one without `.batched` stands for both forms.
+    """
+    forms: dict[str, tuple[str, bool]] = {}
     for name in serializers:
-        yield SUBPROTOCOL_PREFIX + name
-        if not name.endswith(SUFFIX):
-            yield SUBPROTOCOL_PREFIX + name + SUFFIX
+        bare = name.removesuffix(SUFFIX)
+        if bare == name:
+            forms.setdefault(SUBPROTOCOL_PREFIX + bare, (bare, False))
+        forms.setdefault(SUBPROTOCOL_PREFIX + bare + SUFFIX, (bare, True))
+    return forms

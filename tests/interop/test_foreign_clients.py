@@ -72,7 +72,11 @@ def test_each_client_gets_the_wire_format_it_asks_for(clients: Clients, name: st
     expected = {
         BROWSER: {"wamp.2.json"},
         # It offers all that Autobahn has, in an order of its own.
-        "autobahn_twisted-any": {"wamp.2.json", "wamp.2.msgpack", "wamp.2.cbor"},
+        "autobahn_twisted-any": {
+            f"wamp.2.{serializer}{form}"
+            for serializer in ("json", "msgpack", "cbor")
+            for form in ("", ".batched")
+        },
     }.get(name, {f"wamp.2.{name.rpartition('-')[2]}"})
 
     assert clients[name].protocol in expected

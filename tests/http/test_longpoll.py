@@ -20,11 +20,11 @@ from tests.support.websocket import (
 )
 
 TOPIC = "com.example.t"
-FORMS = ("json", "msgpack", "cbor", "json.batched", "msgpack.batched", "cbor.batched")
+FORMS = ["json", "msgpack", "cbor", "json.batched", "msgpack.batched", "cbor.batched"]
 
 PATHS = {
     "ws": {"type": "websocket"},
-    "lp": {"type": "longpoll", "options": {"request_timeout": 5}},
+    "lp": {"type": "longpoll", "serializers": FORMS, "options": {"request_timeout": 5}},
     "hasty": {
         "type": "longpoll",
         "options": {"request_timeout": 0.1, "session_timeout": 0.3},

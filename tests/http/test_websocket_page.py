@@ -13,7 +13,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 @pytest.fixture
 async def node() -> AsyncIterator[RunningNode]:
     paths = {
-        "ws": {"type": "websocket", "serializers": ["json", "cbor.batched"]},
+        "ws": {"type": "websocket", "serializers": ["json", "json.batched", "cbor.batched"]},
         "hidden": {"type": "websocket", "options": {"enable_webstatus": False}},
     }
     async with running_node(node_config(web_transport(paths))) as running:

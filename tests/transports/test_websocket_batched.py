@@ -16,6 +16,7 @@ from tests.support.websocket import (
     CLOSE,
     HELLO_ROLES,
     TEXT,
+    Connection,
     WebSocket,
     connect_wamp,
     decode,
@@ -23,10 +24,12 @@ from tests.support.websocket import (
     frame,
     joined,
     open_websocket,
+    upgrade_request,
 )
 
 TOPIC = "com.example.t"
 SERIALIZERS = ("json", "msgpack", "cbor")
+ALL = [*SERIALIZERS, *(f"{name}.batched" for name in SERIALIZERS)]
 
 
 def batch(serializer: str, *messages: Any) -> bytes:
@@ -81,7 +84,7 @@ class BatchedClient:
 
 @pytest.fixture
 async def node() -> AsyncIterator[RunningNode]:
-    path = {"type": "websocket", "options": {"close_timeout_s": 0.1}}
+    path = {"type": "websocket", "serializers": ALL, "options": {"close_timeout_s": 0.1}}
     async with running_node(node_config(web_transport({"ws": path}))) as running:
         yield running
 
@@ -244,7 +247,7 @@ class TestTurns:
         }
         paths = {
             "ws": {"type": "websocket"},
-            "asking": {"type": "websocket", "anonymous_role": "asking"},
+            "asking": {"type": "websocket", "serializers": ALL, "anonymous_role": "asking"},
         }
         config = node_config(web_transport(paths), realm=realm)
         async with running_node(config) as node, joined(node.address) as decider:
@@ -267,6 +270,14 @@ async def test_batches_are_offered_where_only_they_are(node: RunningNode) -> Non
         assert (await BatchedClient.join(strict, "json")).batches == [1]
         with pytest.raises(AssertionError, match=r"must offer one of wamp.2.json.batched"):
             await connect_wamp(strict.address)
+
+
+async def test_batches_of_json_are_offered_where_they_are_named(node: RunningNode) -> None:
+    """Autobahn for Python offers them before all other JSON, with 0x18 where 0x1e should be."""
+    async with running_node(node_config(web_transport({"ws": {"type": "websocket"}}))) as usual:
+        plain = await Connection.open(usual.address)
+        await plain.send(upgrade_request(subprotocols="wamp.2.json.batched, wamp.2.json"))
+        assert (await plain.response()).headers["sec-websocket-protocol"] == "wamp.2.json"
 
 
 async def test_batches_are_text_and_utf8(node: RunningNode) -> None:

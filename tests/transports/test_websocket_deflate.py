@@ -35,7 +35,11 @@ MIB = 1024 * 1024
 
 def path(deflate: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
     compression = {"deflate": deflate or {}}
-    return {"type": "websocket", "options": {"close_timeout_s": 0.1, "compression": compression, **options}}
+    return {
+        "type": "websocket",
+        "serializers": ["cbor", "msgpack", "json", "json.batched"],
+        "options": {"close_timeout_s": 0.1, "compression": compression, **options},
+    }
 
 
 PATHS = {

@@ -18,6 +18,8 @@ PathKey = Annotated[
     Meta(pattern=r"^([A-Za-z0-9_-]+|/)\Z", description="/ or one part of a path: letters, digits, _ and -"),
 ]
 Serializer = Literal["json", "msgpack", "cbor", "json.batched", "msgpack.batched", "cbor.batched"]
+USUAL_SERIALIZERS: tuple[Serializer, ...] = ("cbor", "msgpack", "json", "cbor.batched", "msgpack.batched")
+
 WindowBits = Annotated[int, Meta(ge=9, le=15)]
 PlainSerializer = Literal["json", "msgpack", "cbor"]
 MaxConnections = Annotated[int, Meta(ge=1, le=10_000_000)]
@@ -188,8 +190,9 @@ class WebSocketServiceOptions(SessionOptions, frozen=True, kw_only=True):
 
     Attributes:
         id: a name for logs
-        serializers: the formats offered, each once: one message at a time, and in batches, or with `.batched` in
-            batches only. The order in which the client names them wins
+        serializers: the formats offered, each once; those with `.batched` carry several messages in one. The order in
+            which the client names them wins. `json.batched` must be named: Autobahn for Python offers it and ends
+            messages with another byte than the specification's
         cookie: by which a browser is known again; null sets none
         options: checks and limits of the connections
         outbox: what may wait for a slow receiver
@@ -197,7 +200,7 @@ class WebSocketServiceOptions(SessionOptions, frozen=True, kw_only=True):
     """
 
     id: ItemId | None = None
-    serializers: Annotated[tuple[Serializer, ...], Meta(min_length=1)] = ("cbor", "msgpack", "json")
+    serializers: Annotated[tuple[Serializer, ...], Meta(min_length=1)] = USUAL_SERIALIZERS
     cookie: CookieOptions | None = None
     options: WebSocketOptions = WebSocketOptions()
     outbox: OutboxOptions = OutboxOptions()
@@ -274,15 +277,16 @@ class LongPollPathOptions(SessionOptions, frozen=True, kw_only=True, tag_field="
 
     Attributes:
         id: a name for logs
-        serializers: the formats offered, each once: one message at a time, and in batches, or with `.batched` in
-            batches only. The order in which the client names them wins
+        serializers: the formats offered, each once; those with `.batched` carry several messages in one. The order in
+            which the client names them wins. `json.batched` must be named: Autobahn for Python offers it and ends
+            messages with another byte than the specification's
         cookie: by which a browser is known again; null sets none
         options: checks and limits of the sessions
         hello: limits before a session has joined
     """
 
     id: ItemId | None = None
-    serializers: Annotated[tuple[Serializer, ...], Meta(min_length=1)] = ("cbor", "msgpack", "json")
+    serializers: Annotated[tuple[Serializer, ...], Meta(min_length=1)] = USUAL_SERIALIZERS
     cookie: CookieOptions | None = None
     options: LongPollOptions = LongPollOptions()
     hello: HelloLimits = HelloLimits()

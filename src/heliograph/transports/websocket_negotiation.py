@@ -35,7 +35,7 @@ class Negotiation:
     """Finds what to speak with the clients of one endpoint.
 
     Args:
-        serializers: those offered; each stands for its batched form as well.
+        serializers: those offered.
         options: compression and frames.
     """
 
@@ -108,12 +108,8 @@ def subprotocols_of(serializers: Sequence[str]) -> dict[str, tuple[str, bool]]:
     """Return the subprotocols a configuration offers, each with its serializer and whether it is batched.
 
     Args:
-        serializers: names; one without `.batched` stands for both forms.
+        serializers: names, with `.batched` where they are.
     """
-    forms: dict[str, tuple[str, bool]] = {}
-    for name in serializers:
-        bare = name.removesuffix(SUFFIX)
-        if bare == name:
-            forms.setdefault(SUBPROTOCOL_PREFIX + bare, (bare, False))
-        forms.setdefault(SUBPROTOCOL_PREFIX + bare + SUFFIX, (bare, True))
-    return forms
+    return {
+        SUBPROTOCOL_PREFIX + name: (name.removesuffix(SUFFIX), name.endswith(SUFFIX)) for name in serializers
+    }

@@ -104,6 +104,17 @@ class Node:
         """Where the node can be reached, as a person or a client would write it."""
         return [url for port in self._ports for url in port.urls]
 
+    @property
+    def uses_tls(self) -> bool:
+        """Whether any port is encrypted."""
+        return any(port.tls is not None for port in self._ports)
+
+    def reload_certificates(self) -> None:
+        """Read the files of TLS again, for connections to come."""
+        for port in self._ports:
+            if port.tls is not None:
+                port.tls.reload()
+
     async def stop(self) -> None:
         """Stop listening, let sessions and requests end, stop application processes."""
         for port in self._ports:
@@ -232,6 +243,9 @@ async def _serve(options: NodeOptions, node_directory: Path) -> None:
         loop.add_signal_handler(signal_number, stopping.set)
     node = Node(options, node_directory=node_directory)
     await node.start()
+    if node.uses_tls:
+        # Without TLS the signal means what it always does: the terminal is gone.
+        loop.add_signal_handler(signal.SIGHUP, node.reload_certificates)
     print(f"Heliograph ready: {' '.join(node.urls)}", flush=True)  # noqa: T201
     await stopping.wait()
     _LOG.info("stopping: saying goodbye to sessions")

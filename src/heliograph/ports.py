@@ -16,25 +16,33 @@ from heliograph.routing.router import Router
 from heliograph.transports.connection_limit import REFUSED_OVER_HTTP, ConnectionLimit
 from heliograph.transports.connection_service import ConnectionService
 from heliograph.transports.counters import TransportCounters
-from heliograph.transports.listener import addresses, listen
+from heliograph.transports.listener import ListenFailed, addresses, listen
 from heliograph.transports.options import (
     HttpGuardOptions,
     RawSocketServiceOptions,
     RawSocketTransportOptions,
     TcpEndpoint,
+    TlsOptions,
     UniversalTransportOptions,
-    UnixEndpoint,
     WebSocketServiceOptions,
     WebSocketTransportOptions,
     WebTransportOptions,
 )
 from heliograph.transports.rawsocket_service import RawSocketService
+from heliograph.transports.tls import HTTP_ALPN, ServerTls, TlsService, TlsUnusable
 from heliograph.transports.turn import Turn
 from heliograph.transports.universal import UniversalService
 from heliograph.transports.websocket_service import WebSocketService
 from heliograph.wire.rawsocket import HandshakeError, handshake_error
 
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - shown, not listened on
+
+ListeningOptions = (
+    WebTransportOptions[Any]
+    | WebSocketTransportOptions
+    | RawSocketTransportOptions
+    | UniversalTransportOptions[Any]
+)
 
 
 class Draining(Protocol):
@@ -106,44 +114,79 @@ class Port:
 
     Args:
         name: in metrics.
-        endpoint: where to listen.
+        options: of the transport.
         connection: makes the protocol of a new connection.
-        scheme: of the URL that leads here.
+        refusal: what is said to a connection that is one too many.
+        scheme: of the URL that leads here, if it is not encrypted.
+        alpn: protocols that are spoken inside TLS, for clients that ask.
         services: the WAMP endpoints on this port.
         others: what else has connections to end.
-        counters: of all of it.
+        shared: what the port's parts have in common.
     """
 
     def __init__(
         self,
         name: str,
-        endpoint: TcpEndpoint | UnixEndpoint,
-        connection: Callable[[], asyncio.BaseProtocol],
+        options: ListeningOptions,
+        connection: Callable[[], asyncio.Protocol],
         *,
+        refusal: bytes,
         scheme: str,
+        alpn: Sequence[str] = (),
         services: Sequence[ConnectionService],
         others: Sequence[Draining] = (),
-        counters: TransportCounters,
+        shared: Shared,
     ) -> None:
         self.name = name
         self.services = services
-        self.counters = counters
+        self.others = list(others)
+        self.counters = shared.counters
+        self.tls: ServerTls | None = None
+        endpoint = options.endpoint
         self._endpoint = endpoint
+        self._tls_options = endpoint.tls if isinstance(endpoint, TcpEndpoint) else None
+        self._most = options.max_connections
         self._connection = connection
-        self._scheme = scheme
-        self.others = others
+        self._refusal = refusal
+        self._scheme = scheme if self._tls_options is None else f"{scheme}s"
+        self._alpn = alpn
+        self._shared = shared
         self._server: asyncio.Server | None = None
 
     async def listen(self, node_directory: Path) -> None:
         """Accept connections from now on.
 
         Args:
-            node_directory: what a Unix socket's path is relative to.
+            node_directory: what a Unix socket's path and the files of TLS are relative to.
 
         Raises:
             ListenFailed: the endpoint is taken, or cannot be had.
         """
-        self._server = await listen(self._endpoint, self._connection, node_directory=node_directory)
+        connection, refusal = self._connection, self._refusal
+        if self._tls_options is not None:
+            connection = self._encrypted(connection, self._tls_options, node_directory)
+            # Before the handshake there are no words the client would understand.
+            refusal = b""
+        limited = ConnectionLimit(
+            connection,
+            most=self._most,
+            refusal=refusal,
+            counters=self.counters,
+            loop=self._shared.loop,
+        )
+        self._server = await listen(self._endpoint, limited, node_directory=node_directory)
+
+    def _encrypted(
+        self, connection: Callable[[], asyncio.Protocol], options: TlsOptions, directory: Path
+    ) -> Callable[[], asyncio.Protocol]:
+        counters, loop = self.counters, self._shared.loop
+        try:
+            self.tls = ServerTls(options, directory, alpn=self._alpn, counters=counters, loop=loop)
+        except TlsUnusable as failure:
+            raise ListenFailed(f"cannot listen on {self.name}: {failure}") from failure
+        service = TlsService(connection, self.tls, counters=counters, loop=loop)
+        self.others.append(service)
+        return service.connection
 
     @property
     def addresses(self) -> list[str]:
@@ -182,12 +225,14 @@ def web_port(
     http = shared.http(Paths(paths.applications, paths.lane), paths.websockets.get, options.options)
     return Port(
         name,
-        options.endpoint,
-        _limited(http.connection, options.max_connections, REFUSED_OVER_HTTP, shared),
+        options,
+        http.connection,
+        refusal=REFUSED_OVER_HTTP,
         scheme="http",
+        alpn=HTTP_ALPN,
         services=[*paths.websockets.values(), *paths.longpolls],
         others=[http],
-        counters=shared.counters,
+        shared=shared,
     )
 
 
@@ -197,12 +242,14 @@ def websocket_port(name: str, options: WebSocketTransportOptions, shared: Shared
     http = shared.http(Paths({"/": websocket_page(service)}), lambda _path: service, options.http)
     return Port(
         name,
-        options.endpoint,
-        _limited(http.connection, options.max_connections, REFUSED_OVER_HTTP, shared),
+        options,
+        http.connection,
+        refusal=REFUSED_OVER_HTTP,
         scheme="ws",
+        alpn=HTTP_ALPN,
         services=[service],
         others=[http],
-        counters=shared.counters,
+        shared=shared,
     )
 
 
@@ -212,11 +259,12 @@ def rawsocket_port(name: str, options: RawSocketTransportOptions, shared: Shared
     refusal = handshake_error(HandshakeError.TOO_MANY_CONNECTIONS)
     return Port(
         name,
-        options.endpoint,
-        _limited(service.connection, options.max_connections, refusal, shared),
+        options,
+        service.connection,
+        refusal=refusal,
         scheme="rs",
         services=[service],
-        counters=shared.counters,
+        shared=shared,
     )
 
 
@@ -252,25 +300,21 @@ def universal_port(
         wamp.append(rawsocket)
     return Port(
         name,
-        options.endpoint,
+        options,
+        universal.connection,
         # Before the first octet nobody knows what could be said.
-        _limited(universal.connection, options.max_connections, b"", shared),
+        refusal=b"",
+        alpn=HTTP_ALPN,
         scheme="http" if options.web is not None else "ws" if by_component else "rs",
         services=wamp,
         others=[universal, http],
-        counters=shared.counters,
+        shared=shared,
     )
 
 
 def websocket_page(service: WebSocketService) -> WebSocketPage:
     """Return what answers a plain request where `service` takes WebSockets."""
     return WebSocketPage(service.subprotocols, is_shown=service.options.options.enable_webstatus)
-
-
-def _limited(
-    connection: Callable[[], asyncio.Protocol], most: int, refusal: bytes, shared: Shared
-) -> ConnectionLimit:
-    return ConnectionLimit(connection, most=most, refusal=refusal, counters=shared.counters, loop=shared.loop)
 
 
 def shown_url(scheme: str, address: str) -> str:

@@ -22,6 +22,7 @@ from heliograph.transports.options import (
     UnixEndpoint,
     WebSocketServiceOptions,
 )
+from heliograph.transports.tls import TlsUnusable, server_context
 
 Found = Sequence[tuple[Path, Struct]]
 WampService = WebSocketServiceOptions | RawSocketServiceOptions | LongPollPathOptions
@@ -53,6 +54,7 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
             problems += _hidden_rules(path, struct)
         elif isinstance(struct, TcpEndpoint):
             problems += _interface(path, struct)
+            problems += _tls(path, struct, node_directory)
         elif isinstance(struct, UnixEndpoint):
             problems += _socket_path(path, struct, node_directory)
         elif isinstance(struct, WampService):
@@ -198,6 +200,18 @@ def _interface(path: Path, endpoint: TcpEndpoint) -> Iterator[Problem]:
     if address.version != endpoint.version:
         message = f'{quote(endpoint.interface)} is an IPv{address.version} address: write "version": {address.version}'
         yield error((*path, "interface"), message)
+
+
+def _tls(path: Path, endpoint: TcpEndpoint, node_directory: FilePath) -> Iterator[Problem]:
+    if endpoint.tls is None:
+        return
+    try:
+        server_context(endpoint.tls, node_directory)
+    except TlsUnusable as failure:
+        yield error((*path, "tls", failure.option), failure.text)
+    if endpoint.tls.client_certificates == "optional" and not endpoint.tls.ca_certificates:
+        message = "has no effect without `ca_certificates`: clients are not asked for certificates"
+        yield warning((*path, "tls", "client_certificates"), message)
 
 
 def _socket_path(path: Path, endpoint: UnixEndpoint, node_directory: FilePath) -> Iterator[Problem]:

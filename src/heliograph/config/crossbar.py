@@ -201,9 +201,6 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
     UniversalTransportOptions: {"mqtt": NotYet("clients can connect over WebSocket", severity="error")},
     WebServiceOptions: {"type": Accepted("what it is stands in its place")},
     TcpEndpoint: {
-        "tls": NotYet(
-            "traffic would not be encrypted; put a proxy that ends TLS before this port", severity="error"
-        ),
         "portrange": NotYet("name one `port`", severity="error"),
         "user_timeout": NotYet("pings find dead peers (auto_ping_interval)"),
     },

@@ -26,6 +26,11 @@ class TransportCounters(Struct):
     """WAMP messages that were longer than their RawSocket client takes, and were not sent."""
     connections_refused: int = 0
     """Connections closed because as many as allowed were open."""
+    tls_handshakes_failed: int = 0
+    """Connections that ended before their TLS handshake was complete."""
+    certificates_reloaded: int = 0
+    certificate_reloads_failed: int = 0
+    """Times changed certificate files could not be used; the old ones stayed."""
     handshakes_refused: int = 0
     """RawSocket handshakes answered with an error, and connections that spoke another protocol."""
     polling_sessions: int = 0

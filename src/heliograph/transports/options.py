@@ -22,10 +22,40 @@ USUAL_SERIALIZERS: tuple[Serializer, ...] = ("cbor", "msgpack", "json", "cbor.ba
 
 WindowBits = Annotated[int, Meta(ge=9, le=15)]
 PlainSerializer = Literal["json", "msgpack", "cbor"]
+FileName = Annotated[str, Meta(min_length=1)]
 MaxConnections = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 KIB = 1024
 MIB = 1024 * KIB
+
+
+class TlsOptions(Struct, frozen=True, kw_only=True):
+    """TLS 1.2 or 1.3 on a port. Changed files are read again while connections stay open; so they are at SIGHUP.
+
+    Attributes:
+        key: file with the private key, in PEM and without a passphrase
+        certificate: file with the certificate, in PEM; those that lead to its authority may stand behind it
+        chain_certificates: files with the certificates between it and its authority, in this order
+        ca_certificates: files with the authorities whose clients' certificates are taken; clients are asked for one
+            when there are any
+        client_certificates: whether a client must show a certificate of these authorities, or may
+        dhparam: file with Diffie-Hellman parameters, for clients of TLS 1.2 without elliptic curves
+        ciphers: OpenSSL's list of ciphers for TLS 1.2; those of TLS 1.3 are all sound
+        handshake_timeout_s: seconds a client may take to shake hands; then it is dropped
+        shutdown_timeout_s: seconds a client may take to say that it has seen the end; then it is dropped
+        reload_interval_s: seconds between two looks whether the files have changed; null looks at SIGHUP only
+    """
+
+    key: FileName
+    certificate: FileName
+    chain_certificates: tuple[FileName, ...] = ()
+    ca_certificates: tuple[FileName, ...] = ()
+    client_certificates: Literal["required", "optional"] = "required"
+    dhparam: FileName | None = None
+    ciphers: Annotated[str, Meta(min_length=1)] | None = None
+    handshake_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
+    shutdown_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 2.0
+    reload_interval_s: Annotated[float, Meta(ge=0.1, le=86400)] | None = 10.0
 
 
 class TcpEndpoint(Struct, frozen=True, kw_only=True, tag_field="type", tag="tcp"):
@@ -38,6 +68,7 @@ class TcpEndpoint(Struct, frozen=True, kw_only=True, tag_field="type", tag="tcp"
         version: the IP version, 4 or 6
         backlog: connections the kernel holds until they are accepted
         shared: let other processes listen on the same port (SO_REUSEPORT)
+        tls: encrypts what is spoken on this port; null speaks in the clear
     """
 
     port: Annotated[int, Meta(ge=0, le=65535)]
@@ -45,6 +76,7 @@ class TcpEndpoint(Struct, frozen=True, kw_only=True, tag_field="type", tag="tcp"
     version: Literal[4, 6] = 4
     backlog: Annotated[int, Meta(ge=1, le=65535)] = 1024
     shared: bool = False
+    tls: TlsOptions | None = None
 
 
 class UnixEndpoint(Struct, frozen=True, kw_only=True, tag_field="type", tag="unix"):

@@ -17,6 +17,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 # Each command that a document shows, and what runs it (a test's path) or why nothing does.
 _BRIDGE = "curl http://127.0.0.1:8080/notify -H 'Content-Type: application/json' -d"
 _SHOWN = "tests/house/test_shown_commands.py"
+_LONG_POLL = "tests/transports/test_how_to.py"
 _TUTORIAL = "tests/examples/test_tutorial_system.py"
 COMMANDS = {
     "make run": "fetches packages; tests/house/test_bootstrap.py has its set-up, tests/browser what it starts",
@@ -25,6 +26,10 @@ COMMANDS = {
     "make bench": "takes 20 minutes; tests/benchmarks asks each of its questions in short",
     "make install": "fetches packages; `make test` has done the same before these tests",
     f"""{_BRIDGE} '{{"topic": "news", "args": ["hello"]}}'""": _SHOWN,
+    """curl http://127.0.0.1:8080/lp/open -d '{"protocols": ["wamp.2.json"]}'""": _LONG_POLL,
+    """curl http://127.0.0.1:8080/lp/$ID/send -d '[1, "realm1", {"roles": {"subscriber": {}}}]'""": _LONG_POLL,
+    "curl -X POST http://127.0.0.1:8080/lp/$ID/receive": _LONG_POLL,
+    "curl -X POST http://127.0.0.1:8080/lp/$ID/close": _LONG_POLL,
     "heliograph publish news hello": _SHOWN,
     "heliograph subscribe clientstats": _SHOWN,
     "heliograph init": _SHOWN,

@@ -30,6 +30,21 @@ def says_json(value: Any, status: str = "200 OK") -> Answer:
     return says(http(status, json.dumps(value).encode()))
 
 
+def acknowledges(connection: socket.socket, body: bytes) -> bool:
+    """Answer as a publisher of Heliograph does: the number in each event's topic `t.N` becomes its id.
+
+    One to `refused.N` is refused.
+    """
+    events = [json.loads(line) for line in body.split(b"\n")]
+    answers: list[dict[str, Any]] = []
+    for event in events:
+        kind, number = event["topic"].split(".")
+        refusal = {"error": "wamp.error.not_authorized", "args": [number], "kwargs": {}}
+        answers.append({"id": int(number) + 1} if kind == "t" else refusal)
+    connection.sendall(http("200 OK", json.dumps(answers if len(events) > 1 else answers[0]).encode()))
+    return True
+
+
 class ScriptedHttp:
     """Remembers every request and answers it by `answer`."""
 
@@ -83,7 +98,11 @@ class ScriptedHttp:
                 while len(rest) < length:
                     rest += connection.recv(65536)
                 self.heads.append(head)
-                self.bodies.append(json.loads(rest[:length]))
+                are_lines = b"Content-Type: application/x-ndjson" in head
+                body = rest[:length]
+                self.bodies.append(
+                    [json.loads(line) for line in body.split(b"\n")] if are_lines else json.loads(body)
+                )
                 buffered = rest[length:]
                 if not self.answer(connection, rest[:length]):
                     return

@@ -19,7 +19,6 @@ from heliograph.client import (
     JoinRefused,
     Scram,
     Ticket,
-    TlsCertificate,
     WampCra,
     connect,
 )
@@ -35,7 +34,6 @@ ALL = (
     Scram("joe", "s3cret"),
     Cryptosign(PRIVATE_KEY, authid="joe"),
     WampCra("joe", "s3cret"),
-    TlsCertificate("joe"),
     Ticket("joe", "s3cret"),
     Anonymous("joe"),
 )
@@ -103,15 +101,7 @@ class TestHello:
         async with connect(router.url, authentication=ALL):
             pass
         details = hello(router)
-        assert details.authmethods == [
-            "wamp-scram",
-            "scram",
-            "cryptosign",
-            "wampcra",
-            "tls",
-            "ticket",
-            "anonymous",
-        ]
+        assert details.authmethods == ["wamp-scram", "scram", "cryptosign", "wampcra", "ticket", "anonymous"]
         assert details.authid == "joe"
         assert details.authextra is not None
         assert details.authextra["pubkey"] == cryptosign.public_key(PRIVATE_KEY)
@@ -269,7 +259,6 @@ class TestRouter:
         ("method", "extra"),
         [
             ("anonymous", {}),
-            ("tls", {}),
             ("wampcra", {}),
             ("wampcra", {"challenge": "{}", "salt": "x", "iterations": 10**12}),
             ("cryptosign", {"challenge": "?"}),

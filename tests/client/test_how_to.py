@@ -39,10 +39,11 @@ def test_each_program_prints_what_it_says(real: RouterProcess) -> None:
         done = run([sys.executable, "-c", at(real, program)])
         assert (done.returncode, done.stderr) == (0, ""), program
         printed.append(done.stdout)
-    events, procedures, publisher = printed
+    events, procedures, publisher, many = printed
     assert events == "com.example.news ['hello'] {'loud': True}\n"
     assert procedures == "1\ncom.example.sold_out ['no lamp left'] {'wanted': 5}\n"
     assert int(publisher) > 0
+    assert many == "3 acknowledged\n0 left\n"
 
 
 def test_each_command_runs(real: RouterProcess) -> None:

@@ -20,6 +20,7 @@ class RecordingRouter(ThreadingHTTPServer):
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.received: list[dict[str, Any]] = []
+        self.bodies = 0
         self.arrived = threading.Event()
         """Set when a publication is there, answered or not."""
         self.refused: set[str] = set()
@@ -62,23 +63,30 @@ class _Handler(BaseHTTPRequestHandler):
     server: RecordingRouter
 
     def do_POST(self) -> None:
-        event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        are_many = self.headers["Content-Type"] == "application/x-ndjson"
+        events = [json.loads(line) for line in (body.split(b"\n") if are_many else [body])]
         self.server.arrived.set()
         self.server.open.wait(20)
         with self.server.changed:
-            self.server.received.append(event)
+            self.server.received += events
+            self.server.bodies += 1
             self.server.changed.notify_all()
-        answer: dict[str, Any] = {"id": len(self.server.received)}
-        if event["topic"] in self.server.refused:
-            answer = {"error": "wamp.error.not_authorized", "args": ["not allowed"], "kwargs": {}}
-        if event["topic"] in self.server.faulty:
-            answer = {"error": "wamp.error.invalid_uri", "args": ["not a valid URI"], "kwargs": {}}
-        body = json.dumps(answer).encode()
-        self.send_response(400 if event["topic"] in self.server.faulty else 200)
+        answers = [self._answer(event["topic"]) for event in events]
+        body = json.dumps(answers if are_many else answers[0]).encode()
+        is_faulty = not are_many and events[0]["topic"] in self.server.faulty
+        self.send_response(400 if is_faulty else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _answer(self, topic: str) -> dict[str, Any]:
+        if topic in self.server.refused:
+            return {"error": "wamp.error.not_authorized", "args": ["not allowed"], "kwargs": {}}
+        if topic in self.server.faulty:
+            return {"error": "wamp.error.invalid_uri", "args": ["not a valid URI"], "kwargs": {}}
+        return {"id": len(self.server.received)}
 
     def log_message(self, *_args: Any) -> None:
         pass

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -58,6 +59,20 @@ def test_events_of_one_thread_arrive_in_order_while_others_publish(
         assert numbers == list(range(100))
 
 
+def test_events_that_wait_travel_together(use_http: UseHttp, router: RecordingRouter) -> None:
+    router.open.clear()
+    backend = use_http(router.url, TIMEOUT=20)
+    publish("t", 0)
+    assert router.arrived.wait(10)
+    for number in range(1, 1001):
+        publish("t", number)
+    router.open.set()
+    assert flush(10) == 0
+    assert [event["args"][0] for event in router.received] == list(range(1001))
+    assert router.bodies == 3, "one event, then 500 and 500"
+    assert backend.statistics().delivered == 1001
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_hanging_router_does_not_slow_a_thousand_publications(use_http: UseHttp, hanging_url: str) -> None:
     backend = use_http(hanging_url, TIMEOUT=0.5, cool_down_s=60)
@@ -71,7 +86,8 @@ def test_a_hanging_router_does_not_slow_a_thousand_publications(use_http: UseHtt
     whole_s = time.monotonic() - started_s
     assert whole_s < 2 * 0.5 + 1, "more than one timeout was paid"
     counted = backend.statistics()
-    assert (counted.delivered, counted.failed, counted.dropped) == (0, 1, 999)
+    assert (counted.delivered, counted.failed + counted.dropped) == (0, 1000)
+    assert 1 <= counted.failed <= 500, "one request was tried"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -149,7 +165,7 @@ def test_a_request_the_router_finds_fault_with_costs_no_other_event(
     assert (counted.delivered, counted.refused, counted.failed, counted.dropped) == (1, 1, 0, 0)
     (line,) = _lines(caplog)
     assert "'faulty'" in line
-    assert "HTTP 400" in line
+    assert re.search(r"HTTP 400|wamp\.error\.invalid_uri", line), "alone in its body, or with the other"
 
 
 def test_with_on_error_raise_a_refusal_is_raised(use_http: UseHttp, router: RecordingRouter) -> None:
@@ -182,7 +198,9 @@ def test_what_does_not_fit_the_queue_is_dropped_counted_and_logged_once(
 def test_the_queue_is_bounded_in_bytes_too(use_http: UseHttp, router: RecordingRouter) -> None:
     router.open.clear()
     backend = use_http(router.url, TIMEOUT=20, max_pending_bytes=10_000)
-    for _ in range(100):
+    publish("t", "x" * 1000)
+    assert router.arrived.wait(10)
+    for _ in range(99):
         publish("t", "x" * 1000)
     assert backend.statistics().pending <= 10
     assert backend.statistics().dropped >= 90

@@ -139,7 +139,9 @@ def open_connection(host: str, port: int, *, deadline: float, tls: ssl.SSLContex
         OSError: no address answered, or TLS failed.
     """
     failure: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    # As bytes: for text the codec "idna" is imported, and a process forked meanwhile would never have it.
+    name = host.encode("ascii" if host.isascii() else "idna")
+    for family, kind, protocol, _, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
         candidate = socket.socket(family, kind, protocol)
         try:
             candidate.settimeout(_remaining(deadline))

@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,6 +23,9 @@ class Publishes(Protocol):
         self, topic: str, args: list[object], kwargs: dict[str, object], *, options: dict[str, object] | None
     ) -> int:
         """Send one event; return its publication id."""
+
+    def publish_many(self, events: Iterable[Mapping[str, Any]]) -> list[int | PublishError]:
+        """Send events; return for each its publication id or what went wrong."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -102,17 +105,46 @@ class RouterLink:
         try:
             self._open().publish_event(event.topic, event.args, event.kwargs, options=event.options or None)
         except PublishError as error:
-            if is_refusal(error):
-                self._count("refused")
-                self._answered()
-            else:
-                self._count("failed")
-                self._did_not_answer(error)
+            self._note(error)
             raise
         except HeliographError:  # the event's own fault
             self._count("failed")
             raise
-        self._count("delivered")
+        self._note(None)
+
+    def send_many(self, events: Sequence[Event]) -> list[HeliographError | None]:
+        """Send events in their order; return for each None, or what `send` would have raised."""
+        if len(events) == 1:
+            try:
+                self.send(events[0])
+            except HeliographError as error:
+                return [error]
+            return [None]
+        if not self._breaker.allows():
+            self._count("dropped", len(events))
+            dropped = RouterUnavailable(
+                f"the router at {self._location} failed a moment ago; the event was dropped"
+            )
+            return [dropped] * len(events)
+        outcomes = self._open().publish_many(
+            {"topic": event.topic, "args": event.args, "kwargs": event.kwargs, "options": event.options}
+            for event in events
+        )
+        errors = [outcome if isinstance(outcome, PublishError) else None for outcome in outcomes]
+        for outcome in errors:
+            self._note(outcome)
+        return list(errors)
+
+    def _note(self, error: PublishError | None) -> None:
+        """Count what became of an event that was tried."""
+        if error is None:
+            self._count("delivered")
+        elif is_refusal(error):
+            self._count("refused")
+        else:
+            self._count("failed")
+            self._did_not_answer(error)
+            return
         self._answered()
 
     def close(self) -> None:

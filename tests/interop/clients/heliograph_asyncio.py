@@ -8,7 +8,7 @@ import sys
 
 import lines
 
-from heliograph.client import ApplicationError, Invocation, Result, connect
+from heliograph.client import ApplicationError, Result, connect
 
 URL, REALM, SERIALIZER, TOPIC, PREFIX = sys.argv[1:]
 
@@ -22,36 +22,21 @@ def refuse(*args, **kwargs):
     raise ApplicationError(uri, *error_args, **error_kwargs)
 
 
-async def count(end: int, *, invocation: Invocation):
-    for number in range(end):
-        await invocation.progress(number)
-    return end
-
-
-def called(*, invocation: Invocation):
-    return invocation.procedure
-
-
-PROCEDURES = {"echo": echo, "refuse": refuse, "count": count, "called": called}
+PROCEDURES = {"echo": echo, "refuse": refuse}
 
 
 async def perform(session, standing, command):
-    uri, match = command["uri"], command.get("match", "exact")
+    uri = command["uri"]
     match command["do"]:
         case "publish":
             return await session.publish_event(uri, command["args"], command["kwargs"], acknowledge=True)
-        case "call" if command.get("progress"):
-            call = session.call_progressive(uri, command["args"], command["kwargs"])
-            partial = [[part] async for part in call]
-            return {"args": [call.result], "kwargs": {}, "progress": partial}
         case "call":
             result = await session.call_procedure(uri, command["args"], command["kwargs"])
             return {"args": list(result.args), "kwargs": result.kwargs}
         case "subscribe":
-            standing[uri] = (await session.subscribe(report, uri, match)).unsubscribe
+            standing[uri] = (await session.subscribe(report, uri)).unsubscribe
         case "register":
-            registered = await session.register(PROCEDURES[command["procedure"]], uri, match)
-            standing[uri] = registered.unregister
+            standing[uri] = (await session.register(PROCEDURES[command["procedure"]], uri)).unregister
         case "undo":
             await standing.pop(uri)()
     return None
@@ -68,8 +53,8 @@ async def main():
     async with connect(URL, realm=REALM, serializers=[SERIALIZER]) as session:
         session.on_leave(lambda *_: lines.say(left=True))
         await session.subscribe(report, TOPIC)
-        for name in ("echo", "refuse"):
-            await session.register(PROCEDURES[name], f"{PREFIX}.{name}")
+        for name, procedure in PROCEDURES.items():
+            await session.register(procedure, f"{PREFIX}.{name}")
         lines.say(ready=f"wamp.2.{SERIALIZER}")
         lines.listen(lambda command: loop.call_soon_threadsafe(commands.put_nowait, command))
         while (command := await commands.get()) is not None:

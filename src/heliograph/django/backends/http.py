@@ -7,11 +7,11 @@ import weakref
 
 from django.core.exceptions import ImproperlyConfigured
 
+from heliograph.client.delivery_thread import DeliveryThread
 from heliograph.client.errors import PublishError
 from heliograph.client.publisher import Publisher
 from heliograph.django.backends.base import Backend
 from heliograph.django.breaker import CircuitBreaker
-from heliograph.django.delivery_thread import DeliveryThread
 from heliograph.django.events import Event
 from heliograph.django.options import BackendSettings, HttpOptions
 from heliograph.django.router_link import RouterLink, Statistics, is_refusal
@@ -50,7 +50,7 @@ class HttpBackend(Backend):
             max_events=self.options.max_pending_events,
             max_bytes=self.options.max_pending_bytes,
         )
-        self._refused_since_logged = 0
+        self._refused = 0
         self._overflowing = False
 
     def _open_publisher(self) -> Publisher:
@@ -95,11 +95,11 @@ class HttpBackend(Backend):
         """In a forked child: start anew, since thread, queue, locks and connections are the parent's."""
         self._begin()
 
-    def _deliver(self, event: Event) -> None:
-        try:
-            self._link.send(event)
-        except PublishError as error:
-            if is_refusal(error):
+    def _deliver(self, events: list[Event]) -> None:
+        for event, error in zip(events, self._link.send_many(events), strict=True):
+            if error is None:
+                continue
+            if isinstance(error, PublishError) and is_refusal(error):
                 self._report_refusal(event, error)
             else:
                 # The link counted it, and logs when the router fails and when it answers again.
@@ -107,9 +107,11 @@ class HttpBackend(Backend):
 
     def _report_refusal(self, event: Event, error: PublishError) -> None:
         """Log the 1st, 2nd, 4th, 8th … refusal: a wrong permission refuses every event of a bulk save."""
-        refused = self._link.statistics().refused
-        if refused & (refused - 1) == 0:
-            logger.error("the router refused an event to %r: %s (refusal %d)", event.topic, error, refused)
+        self._refused += 1
+        if self._refused & (self._refused - 1) == 0:
+            logger.error(
+                "the router refused an event to %r: %s (refusal %d)", event.topic, error, self._refused
+            )
 
 
 @atexit.register

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph import __version__
+from heliograph.auth.errors import LibraryMissing
+from heliograph.auth.secret_files import SecretUnreadable
 from heliograph.config.options import NodeOptions, PathService, RouterWorker, Transport
 from heliograph.http import ServiceError
 from heliograph.http.exchange import AsgiApplication
@@ -36,7 +38,9 @@ from heliograph.ports import (
     websocket_port,
 )
 from heliograph.routing.router import Router
+from heliograph.transports.admission import Admission
 from heliograph.transports.clock import LoopClock
+from heliograph.transports.cookie_file import CookieFileUnusable
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deliverer import OutboxDeliverer
 from heliograph.transports.listener import ListenFailed
@@ -60,6 +64,16 @@ _LOG = logging.getLogger(__name__)
 DRAIN_TIMEOUT_S = 5.0
 """Seconds sessions and requests get to end when the node stops."""
 
+START_FAILURES = (
+    ListenFailed,
+    ServiceError,
+    RequestError,
+    LibraryMissing,
+    SecretUnreadable,
+    CookieFileUnusable,
+)
+"""What keeps a node from starting; the text says what to do."""
+
 AGENT = f"Heliograph-{__version__}"
 
 
@@ -80,6 +94,7 @@ class Node:
         self._ports: list[Port] = []
         self._bridges: list[tuple[str, BridgePath]] = []
         self._wsgi: list[WsgiService] = []
+        self._admissions: list[Admission] = []
         for number, worker in enumerate(options.workers, 1):
             self._add_router(worker, worker.id or f"worker{number:03}")
 
@@ -121,6 +136,7 @@ class Node:
             port.close()
         await asyncio.gather(*(port.drain(DRAIN_TIMEOUT_S) for port in self._ports))
         await asyncio.gather(*(service.stop() for service in self._wsgi))
+        await asyncio.gather(*(admission.stop() for admission in self._admissions))
 
     def metrics(self) -> Iterator[Metric]:
         """Return all counters, those of one name after each other."""
@@ -131,12 +147,17 @@ class Node:
         yield from wsgi_metrics([service.snapshot() for service in self._wsgi])
 
     def _add_router(self, worker: RouterWorker, name: str) -> None:
+        clock = LoopClock(self._loop)
+        admission = Admission(self._directory, clock)
+        self._admissions.append(admission)
         router = Router(
             worker.realms,
             deliverer=OutboxDeliverer(self._turn),
             random_id=_random_ids(),
-            clock=LoopClock(self._loop),
+            clock=clock,
             agent=AGENT,
+            report=_LOG.warning,
+            outside=admission.outside(),
         )
         self._routers.append((name, router))
         for number, transport in enumerate(worker.transports, 1):
@@ -230,7 +251,7 @@ def run(options: NodeOptions, *, node_directory: Path) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(options, node_directory))
-    except (ListenFailed, ServiceError, RequestError) as failure:
+    except START_FAILURES as failure:
         _LOG.error("%s", failure)
         return 1
     return 0

@@ -55,39 +55,6 @@ def test_request_ids_are_not_counted_unless_asked_for(correct: dict[str, Any], t
     assert not _websocket(_options(correct, tmp_path)).strict_ids
 
 
-def test_the_role_of_crossbars_anonymous_authentication_is_read(
-    spoil: Callable[..., dict[str, Any]], tmp_path: Path
-) -> None:
-    value = spoil(f"{ROLES} 1", {"name": "guest"})
-    value["workers"][0]["transports"][0]["paths"]["ws"]["auth"] = {
-        "anonymous": {"type": "static", "role": "guest"}
-    }
-
-    assert _websocket(_options(value, tmp_path)).anonymous_role == "guest"
-
-
-@pytest.mark.parametrize(
-    "auth",
-    [
-        {"anonymous": {"type": "dynamic", "role": "guest"}},
-        {"anonymous": {"type": "static", "role": "guest", "realm": "realm1"}},
-        {"anonymous": {"type": "static", "role": "guest"}, "ticket": {"type": "static"}},
-        {"anonymous": []},
-        [],
-    ],
-)
-def test_other_authentication_is_not_taken_for_none(
-    auth: object,
-    spoil: Callable[..., dict[str, Any]],
-    problems_of: Callable[[object], list[Problem]],
-) -> None:
-    found = problems_of(spoil("workers 0 transports 0 paths ws auth", auth))
-
-    assert [(problem.where, problem.severity) for problem in found] == [
-        ("workers[0].transports[0].paths.ws.auth", "error")
-    ]
-
-
 def test_options_and_store_of_a_realm_are_read_in_crossbars_spelling(
     spoil: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
+from heliograph.auth.facts import NOTHING_KNOWN, ConnectionFacts
 from heliograph.auth.principal import Principal
+from heliograph.routing.authenticators.assembly import Authenticators
 from heliograph.routing.options import (
     AllowedActions,
     PermissionRule,
@@ -155,6 +157,8 @@ class SessionPair:
         serializer: the peer's format.
         role: what an anonymous session of it becomes.
         strict_ids: whether its request ids must count up.
+        facts: what its transport knows of it.
+        authenticators: who may join by that.
     """
 
     def __init__(
@@ -164,9 +168,12 @@ class SessionPair:
         serializer: Serializer | None = None,
         role: str = "anonymous",
         strict_ids: bool = False,
+        facts: ConnectionFacts = NOTHING_KNOWN,
+        authenticators: Authenticators | None = None,
     ) -> None:
         self.peer = RecordingPeer(serializer)
-        self.session = Session(router, self.peer, SessionOptions(anonymous_role=role, strict_ids=strict_ids))
+        options = SessionOptions(anonymous_role=role, strict_ids=strict_ids)
+        self.session = Session(router, self.peer, options, facts, authenticators)
         self._requests = count(1)
         self._unhandled: deque[Message] = deque()
 
@@ -269,6 +276,7 @@ class Bench:
         broker, dealer = self.realm.broker, self.realm.dealer
         left = {
             "sessions": self.realm.sessions,
+            "reserved ids": self.realm.reserved_ids,
             "testaments": self.realm.testaments,
             "subscriptions": broker.subscriptions,
             "topics": range(len(broker.index)),

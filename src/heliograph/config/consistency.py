@@ -7,13 +7,14 @@ from pathlib import Path as FilePath
 
 from msgspec import Struct
 
+from heliograph.config.authentication import find_authentication_problems, find_exposed_tickets, roles_of
 from heliograph.config.exposure import find_open_roles
 from heliograph.config.options import RouterWorker
 from heliograph.config.problems import Path, Problem, error, quote, quote_file, render, warning
 from heliograph.config.realms import find_realm_inconsistencies
 from heliograph.config.wsgi_module import find_module
 from heliograph.http.options import CallerOptions, PublisherOptions, StaticOptions, WsgiOptions
-from heliograph.routing.options import PermissionRule, RealmOptions, RoleOptions
+from heliograph.routing.options import PermissionRule, RealmOptions, RoleOptions, SessionOptions
 from heliograph.transports.options import (
     LongPollPathOptions,
     RawSocketServiceOptions,
@@ -48,7 +49,7 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
             problems += _empty_worker(path, struct)
         elif isinstance(struct, RealmOptions):
             problems += find_realm_inconsistencies(
-                path, struct, anonymous_roles=_anonymous_roles(ordered, path[:2])
+                path, struct, anonymous_roles=_open_roles(ordered, path[:2])
             )
         elif isinstance(struct, RoleOptions):
             problems += _hidden_rules(path, struct)
@@ -59,7 +60,6 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
             problems += _socket_path(path, struct, node_directory)
         elif isinstance(struct, WampService):
             problems += _repeated_serializers(path, struct)
-            problems += _anonymous_role(path, struct, node)
         elif isinstance(struct, UniversalTransportOptions):
             problems += _universal_parts(path, struct)
         elif isinstance(struct, PublisherOptions | CallerOptions):
@@ -68,9 +68,11 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
             problems += _static_directory(path, struct, node_directory)
         elif isinstance(struct, WsgiOptions):
             problems += _wsgi_module(path, struct, node, node_directory)
+    problems += _authentication(ordered, node, node_directory)
     problems += _repeated_names(ordered)
     problems += _shared_ports(ordered)
     problems += find_open_roles(ordered)
+    problems += find_exposed_tickets(ordered)
     return problems
 
 
@@ -111,21 +113,24 @@ def _realm_and_role(path: Path, service: PublisherOptions | CallerOptions, node:
         yield error((*path, "role"), message)
 
 
-def _anonymous_role(path: Path, service: WampService, node: object) -> Iterator[Problem]:
-    realms = _by_name(_inside(node, *path[:2], "realms")).values()
-    known = sorted({name for realm in realms for name in _by_name(realm.get("roles"))})
-    # Without a realm nobody can join anyway, and that is said elsewhere.
-    if known and service.anonymous_role not in known:
-        message = (
-            f"no realm of this router has a role {quote(service.anonymous_role)}; known: {', '.join(known)}"
-        )
-        yield error((*path, "anonymous_role"), message)
+def _authentication(found: Found, node: object, node_directory: FilePath) -> Iterator[Problem]:
+    for path, session in found:
+        if isinstance(session, SessionOptions):
+            yield from find_authentication_problems(
+                path,
+                session,
+                realms=roles_of(_inside(node, *path[:2], "realms")),
+                node_directory=node_directory,
+                pythonpath=_python_directories(path, node, node_directory),
+            )
 
 
-def _anonymous_roles(found: Found, worker: Path) -> frozenset[str]:
+def _open_roles(found: Found, worker: Path) -> frozenset[str]:
     """The roles a worker's sessions get without authentication."""
-    services = (service for path, service in found if path[:2] == worker and isinstance(service, WampService))
-    return frozenset(service.anonymous_role for service in services)
+    sessions = (
+        session for path, session in found if path[:2] == worker and isinstance(session, SessionOptions)
+    )
+    return frozenset(session.open_role for session in sessions if session.open_role is not None)
 
 
 def _inside(value: object, *steps: str | int) -> object:
@@ -279,9 +284,7 @@ def _wsgi_module(
         return
     if not all(part.isidentifier() for part in service.object.split(".")):
         yield error((*path, "object"), f"expected a name such as application, got {quote(service.object)}")
-    directories = [
-        FilePath(os.path.abspath(node_directory / directory)) for directory in _pythonpath(node, path)
-    ]
+    directories = _python_directories(path, node, node_directory)
     if not find_module(service.module, directories):
         looked = ", ".join(quote_file(directory) for directory in directories)
         message = f"no module {quote(service.module)} found"
@@ -290,10 +293,12 @@ def _wsgi_module(
         yield warning((*path, "module"), message)
 
 
-def _pythonpath(node: object, path: Path) -> list[str]:
+def _python_directories(path: Path, node: object, node_directory: FilePath) -> list[FilePath]:
+    """Where a worker's applications look for modules first."""
     value = _inside(node, *path[:2], "options", "pythonpath")
-    return (
-        [item for item in value if isinstance(item, str) and "\0" not in item]
-        if isinstance(value, list)
-        else []
-    )
+    named = value if isinstance(value, list) else []
+    return [
+        FilePath(os.path.abspath(node_directory / directory))
+        for directory in named
+        if isinstance(directory, str) and "\0" not in directory
+    ]

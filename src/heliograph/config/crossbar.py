@@ -9,6 +9,7 @@ from typing import cast
 
 from msgspec import Struct
 
+from heliograph.auth.options import AuthOptions, CryptosignOptions, FunctionOptions
 from heliograph.config.options import ControllerOptions, NodeOptions, RouterWorker, RouterWorkerOptions
 from heliograph.config.problems import Severity
 from heliograph.http.options import BridgeLimits, StaticFileOptions
@@ -22,11 +23,11 @@ from heliograph.routing.options import (
 )
 from heliograph.transports.options import (
     MIB,
-    CookieOptions,
     DeflateOptions,
     HttpGuardOptions,
     LongPollOptions,
     LongPollPathOptions,
+    MemoryCookieStore,
     RawSocketOptions,
     RawSocketServiceOptions,
     TcpEndpoint,
@@ -109,11 +110,6 @@ ForeignType = NotYet | Never
 _DEBUG = Ignored("an old form without effect; leave it out (`heliograph start --loglevel debug` logs more)")
 _SIGNATURE = NotYet("anybody who reaches the port could send requests", severity="error")
 _ADDRESSES = NotYet("requests from any address would be taken", severity="error")
-_AUTH = NotYet(
-    "clients would get in without the authentication asked for",
-    severity="error",
-    harmless=({"anonymous": {"type": "static"}},),
-)
 _CHECKED_ANYWAY = "the check is always made"
 _PING = "a ping is sent after silence only"
 
@@ -197,7 +193,7 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
             "max_message_bytes", off=16 * MIB, said="0 is read as the largest limit, 16 MiB"
         ),
     },
-    RawSocketServiceOptions: {"debug": _DEBUG, "auth": _AUTH},
+    RawSocketServiceOptions: {"debug": _DEBUG},
     UniversalTransportOptions: {"mqtt": NotYet("clients can connect over WebSocket", severity="error")},
     WebServiceOptions: {"type": Accepted("what it is stands in its place")},
     TcpEndpoint: {
@@ -215,10 +211,14 @@ _KEYS: Mapping[type, Mapping[str, ForeignKey]] = {
         "type": Accepted("what it is stands in its place"),
         "url": Accepted("connections are taken whatever URL they name"),
         "debug": _DEBUG,
-        "auth": _AUTH,
     },
-    CookieOptions: {
-        "store": NotYet("cookies are set and read, nothing is remembered by them"),
+    AuthOptions: {
+        "anonymous-proxy": NotYet("clients connect to the router itself", severity="error"),
+        "cryptosign-proxy": NotYet("clients connect to the router itself", severity="error"),
+    },
+    CryptosignOptions: {"trustroots": Never("certificates on a blockchain")},
+    FunctionOptions: {
+        "expose_controller": Ignored("the function runs in a process of its own", harmless=(False,))
     },
     LongPollPathOptions: {"debug": _DEBUG},
     LongPollOptions: {
@@ -264,6 +264,9 @@ _ENDPOINTS: Mapping[str, ForeignType] = {
     "twisted": Never('Twisted endpoint strings; use "tcp" or "unix"'),
     "onion": Never("Tor; let Tor forward to a tcp endpoint"),
 }
+_COOKIE_STORES: Mapping[str, ForeignType] = {
+    "database": NotYet('use "type": "file"', severity="error"),
+}
 _ELSEWHERE = "serve it from the application, or from a web server before this port"
 _PATHS: Mapping[str, ForeignType] = {
     "archive": NotYet(_ELSEWHERE, severity="error"),
@@ -287,6 +290,7 @@ _TYPES: Mapping[type, Mapping[str, ForeignType]] = {
     WebTransportOptions: _TRANSPORTS,
     TcpEndpoint: _ENDPOINTS,
     WebSocketPathOptions: _PATHS,
+    MemoryCookieStore: _COOKIE_STORES,
 }
 
 

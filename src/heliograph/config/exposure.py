@@ -8,14 +8,11 @@ from msgspec import Struct
 
 from heliograph.config.problems import Path, Problem, render, warning
 from heliograph.http.options import CallerOptions, PublisherOptions
-from heliograph.routing.options import RealmOptions, RoleOptions
+from heliograph.routing.options import RealmOptions, RoleOptions, SessionOptions
 from heliograph.transports.options import (
-    LongPollPathOptions,
-    RawSocketServiceOptions,
     RawSocketTransportOptions,
     TcpEndpoint,
     UniversalTransportOptions,
-    WebSocketServiceOptions,
     WebSocketTransportOptions,
     WebTransportOptions,
 )
@@ -93,8 +90,9 @@ def _doors(path: Path, transport: Struct) -> Iterator[_Door]:
         return
     address = f"port {transport.endpoint.port} of {transport.endpoint.interface or 'every interface'}"
     for inner, service in _services(path, transport):
-        if isinstance(service, WebSocketServiceOptions | RawSocketServiceOptions | LongPollPathOptions):
-            yield _Door(inner, address, None, service.anonymous_role, ACTIONS)
+        if isinstance(service, SessionOptions):
+            if service.open_role is not None:
+                yield _Door(inner, address, None, service.open_role, ACTIONS)
         elif isinstance(service, PublisherOptions):
             yield _Door(inner, address, service.realm, service.role, ("publish",))
         elif isinstance(service, CallerOptions):

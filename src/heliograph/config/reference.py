@@ -51,9 +51,13 @@ def _collect(kind: inspect.Type, place: str, sections: dict[type, str]) -> None:
         if cls in sections:
             continue
         sections[cls] = "\n".join(_section(struct, place_of, union))
-        inner = f"{place_of.replace('<name>', f'<{struct.tag}>')}." if place_of else ""
+        inner = f"{_named_by_type(place_of, struct)}." if place_of else ""
         for field in struct.fields:
             _collect(field.type, f"{inner}{field.encode_name}", sections)
+
+
+def _named_by_type(place: str, struct: inspect.StructType) -> str:
+    return place if struct.tag is None else place.replace("<name>", f"<{struct.tag}>")
 
 
 def _structs(
@@ -150,7 +154,7 @@ def _takes(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.UnionType) and all(_is_struct(member) for member in kind.types):
         return "an object"
     if isinstance(kind, inspect.UnionType):
-        return " or ".join(_takes(member) for member in kind.types)
+        return " or ".join(dict.fromkeys(_takes(member) for member in kind.types))
     return expectation(kind)
 
 

@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from heliograph.config.problems import Path, Problem, error, quote, warning
+from heliograph.config.secret_values import secret_variables
 
 _ACTIONS = ("call", "register", "publish", "subscribe")
 _LONGEST_PORT = 5
@@ -37,7 +38,12 @@ def upgrade(value: object, environment: Mapping[str, str]) -> tuple[object, list
         problems.extend(_pusher(path, service))
         if service.get("type") == "websocket":
             problems.extend(_serializers(path, service))
-            _anonymous_role(service)
+    for path, transport in _select(node, "workers", _EACH, "transports", _EACH):
+        for inner, auth in _auth_blocks(path, transport):
+            problems.extend(secret_variables(inner, auth, environment))
+            if auth.get("cookie") == {}:
+                # All that Crossbar.io asks for.
+                auth["cookie"] = {"type": "static"}
     return node, problems
 
 
@@ -126,15 +132,15 @@ def _pusher(path: Path, service: dict[str, Any]) -> Iterator[Problem]:
         yield warning((*path, "type"), '"pusher" is an old name: write "type": "publisher"')
 
 
-def _anonymous_role(service: dict[str, Any]) -> None:
-    """Read the only part of `auth` that is supported so far: the role of those who do not authenticate."""
-    auth = service.get("auth")
-    anonymous = auth.get("anonymous") if isinstance(auth, dict) and len(auth) == 1 else None
-    if not isinstance(anonymous, dict) or "anonymous_role" in service:
+def _auth_blocks(path: Path, value: object) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Find the `auth` of a transport and of whatever stands inside it."""
+    if not isinstance(value, dict):
         return
-    if anonymous.keys() == {"type", "role"} and anonymous["type"] == "static":
-        service["anonymous_role"] = anonymous["role"]
-        del service["auth"]
+    for key, item in value.items():
+        if key == "auth" and isinstance(item, dict):
+            yield (*path, key), item
+        elif key != "config":
+            yield from _auth_blocks((*path, key), item)
 
 
 def _serializers(path: Path, service: dict[str, Any]) -> Iterator[Problem]:

@@ -28,7 +28,7 @@ from heliograph.config.problems import Path, Problem, Severity, error, quote, wa
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 # Never shown in a message, even when they are wrong.
-SECRET_KEYS = frozenset({"key", "secret", "ticket", "password", "token"})
+SECRET_KEYS = frozenset({"key", "secret", "ticket", "password", "token", "stored-key", "server-key"})
 
 
 class _Invalid:

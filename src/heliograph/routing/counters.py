@@ -10,6 +10,12 @@ class Counters(Struct):
     sessions_closed: int = 0
     sessions_refused: int = 0
     """HELLOs answered with ABORT."""
+    authentications_failed: int = 0
+    """Joins refused because the client did not prove who it is."""
+    authentications_throttled: int = 0
+    """Joins refused because too many from that address have failed."""
+    authenticators_failed: int = 0
+    """Joins refused because a dynamic authenticator was not there, too slow, or answered something else."""
     violations: int = 0
     """Sessions or connections aborted because the peer broke the protocol."""
     publications: int = 0

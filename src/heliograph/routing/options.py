@@ -4,18 +4,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from heliograph.auth.options import AnonymousOptions, AuthOptions, BackoffOptions
+from heliograph.wamp.names import ProcedureUri, RealmName, RoleName
 from heliograph.wamp.uris import Match
 
-# A realm's name travels as a loose WAMP URI: no white space, no "#".
-RealmName = Annotated[str, Meta(pattern=r"^[^\s#]+\Z", description="text without white space and #")]
-RoleName = Annotated[str, Meta(pattern=r"^\S+\Z", description="text without white space")]
-ProcedureUri = Annotated[
-    str,
-    Meta(
-        pattern=r"^[^\s.#]+(\.[^\s.#]+)*\Z",
-        description="a URI without empty components, white space and #",
-    ),
-]
 # Like Crossbar.io's ids, so that a file moves between the two.
 ItemId = Annotated[
     str,
@@ -159,14 +151,26 @@ class SessionOptions(Struct, frozen=True, kw_only=True):
     """What counts for all sessions of one transport.
 
     Attributes:
-        anonymous_role: the role of whoever does not authenticate
+        anonymous_role: the role of whoever does not authenticate, where there is no `auth`
+        auth: the methods by which clients prove who they are; none lets everybody in without
+        auth_backoff: when an address that fails to authenticate is refused for a while
         strict_ids: end sessions whose request ids do not count up from 1, one by one
         goodbye_timeout_s: seconds a session may take to answer GOODBYE; then its connection is closed
     """
 
     anonymous_role: RoleName = "anonymous"
+    auth: AuthOptions | None = None
+    auth_backoff: BackoffOptions = BackoffOptions()
     strict_ids: bool = False
     goodbye_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
+
+    @property
+    def open_role(self) -> str | None:
+        """The role that anybody gets; None where nobody gets one without being asked, or asked about."""
+        if self.auth is None:
+            return self.anonymous_role
+        anonymous = self.auth.anonymous
+        return anonymous.role if isinstance(anonymous, AnonymousOptions) else None
 
 
 class RealmOptions(Struct, frozen=True, kw_only=True):

@@ -85,6 +85,8 @@ class Realm:
             timeout_unit_s=0.001 if options.options.call_timeout_unit == "ms" else 1.0,
         )
         self.sessions: dict[int, Session] = {}
+        self.reserved_ids: set[int] = set()
+        """Announced in a challenge, not yet a session's."""
         self.testaments: dict[Session, dict[str, list[Testament]]] = {}
         self._roles: dict[str, Role] = {}
         self._role_options = options.roles
@@ -108,11 +110,23 @@ class Realm:
         except KeyError:
             raise RequestError(NO_SUCH_ROLE, f"realm {self.name!r} has no role {name!r}") from None
 
-    def join(self, session: Session) -> int:
-        """Take the session in and return its id, which no other session of the realm has."""
+    def reserve_id(self) -> int:
+        """Return an id that no session of the realm has or gets, but the one that joins with it."""
         session_id = self._random_id()
-        while session_id in self.sessions:
+        while session_id in self.sessions or session_id in self.reserved_ids:
             session_id = self._random_id()
+        self.reserved_ids.add(session_id)
+        return session_id
+
+    def join(self, session: Session, reserved_id: int | None = None) -> int:
+        """Take the session in and return its id, which no other session of the realm has.
+
+        Args:
+            session: who joins.
+            reserved_id: an id reserved for it.
+        """
+        session_id = self.reserve_id() if reserved_id is None else reserved_id
+        self.reserved_ids.discard(session_id)
         self.sessions[session_id] = session
         self._counters.sessions_opened += 1
         return session_id

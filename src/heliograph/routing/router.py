@@ -1,11 +1,13 @@
 """The router: its realms and what their sessions share."""
 
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from heliograph.routing.counters import Counters
 from heliograph.routing.meta import MetaApi
 from heliograph.routing.options import RealmOptions
+from heliograph.routing.outside import NOTHING_OUTSIDE, Outside
 from heliograph.routing.peer import Clock, Deliverer
 from heliograph.routing.realm import Realm
 from heliograph.routing.router_caller import RouterCaller
@@ -63,6 +65,9 @@ class Router:
         random_id: makes ids of the global scope.
         clock: tells the time, and when it is over.
         agent: how the router calls itself in WELCOME.
+        random_bytes: makes nonces and challenges.
+        report: tells the operator of something that went wrong.
+        outside: what deciding about clients needs beside that.
     """
 
     def __init__(
@@ -73,19 +78,27 @@ class Router:
         random_id: RandomId,
         clock: Clock,
         agent: str,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        report: Callable[[str], None] = lambda _text: None,
+        outside: Outside = NOTHING_OUTSIDE,
     ) -> None:
+        self.outside = outside
         self.agent = agent
+        self.random_bytes = random_bytes
+        self.report = report
         self.roles = dict(ROLES)
         self.random_id = random_id
         self.clock = clock
         self.counters = Counters()
         self.realms: dict[str, Realm] = {}
+        self._callers: dict[str, RouterCaller] = {}
         for options in realms:
             realm = Realm(
                 options, deliverer=deliverer, random_id=random_id, clock=clock, counters=self.counters
             )
             realm.dealer.meta = MetaApi(realm)
-            realm.open(RouterCaller(self, realm, clock))
+            caller = self._callers[options.name] = RouterCaller(self, realm, clock)
+            realm.open(caller)
             self.realms[options.name] = realm
 
     def realm(self, name: str) -> Realm:
@@ -94,3 +107,7 @@ class Router:
             return self.realms[name]
         except KeyError:
             raise RequestError(NO_SUCH_REALM, f"this router has no realm {name!r}") from None
+
+    def caller(self, realm: str) -> RouterCaller:
+        """Return the router as a caller in the realm called `realm`; raises as `realm` does."""
+        return self._callers[self.realm(realm).name]

@@ -7,18 +7,41 @@ from typing import TYPE_CHECKING, Any
 
 from heliograph.auth.principal import Principal
 from heliograph.routing.authorizer import TrustedAuthorizer
+from heliograph.routing.no_answer import NoAnswer
 from heliograph.routing.options import RoleOptions
 from heliograph.routing.peer import Clock, Timer
 from heliograph.routing.realm import Realm, Role
 from heliograph.routing.session import Session
+from heliograph.wamp.errors import (
+    CANCELED,
+    MAX_CONCURRENCY_REACHED,
+    NO_AVAILABLE_CALLEE,
+    NO_SUCH_PROCEDURE,
+    TIMEOUT,
+    TOO_MANY_CALLS,
+    UNAVAILABLE,
+)
 from heliograph.wamp.ids import SequentialIds
-from heliograph.wamp.messages import Call, CallOptions, Message, Result
+from heliograph.wamp.messages import Call, CallOptions, Error, Message, Result
 from heliograph.wamp.payload import Payload, PlainPayload
 
 if TYPE_CHECKING:
     from heliograph.routing.router import Router
 
-Then = Callable[[Payload | None], None]
+Then = Callable[[Payload | NoAnswer], None]
+
+_CALLEE_AWAY = frozenset(
+    {
+        CANCELED,
+        MAX_CONCURRENCY_REACHED,
+        NO_AVAILABLE_CALLEE,
+        NO_SUCH_PROCEDURE,
+        TIMEOUT,
+        TOO_MANY_CALLS,
+        UNAVAILABLE,
+    }
+)
+"""Errors with which the dealer answers in the place of a callee."""
 
 _ROUTER = Principal(authid="router", authrole="trusted", authmethod="internal", authprovider="router")
 
@@ -44,25 +67,46 @@ class RouterCaller:
         """Return whether `session` implements `procedure` itself, not by a pattern."""
         return self._is_registered(procedure) and self._realm.dealer.procedures.is_callee(session, procedure)
 
-    def call(self, procedure: str, args: Sequence[Any], *, timeout_s: float, then: Then) -> None:
-        """Call `procedure` and hand its result to `then`, or None: it failed, or did not answer in time.
+    def call(
+        self,
+        procedure: str,
+        args: Sequence[Any],
+        *,
+        timeout_s: float,
+        then: Callable[[Payload | None], None],
+    ) -> None:
+        """Call `procedure` and hand its result to `then`, or None: there is none, whyever."""
+        self.ask(
+            procedure,
+            args,
+            timeout_s=timeout_s,
+            then=lambda answer: then(None if isinstance(answer, NoAnswer) else answer),
+        )
+
+    def ask(self, procedure: str, args: Sequence[Any], *, timeout_s: float, then: Then) -> None:
+        """Call `procedure` and hand its result to `then`, or why there is none.
 
         Somebody who has registered a pattern that covers the procedure is not asked: who may do that is another
         question than who may decide for the router.
         """
         if not self._is_registered(procedure):
-            then(None)
+            then(NoAnswer.NOT_THERE)
             return
         request = self._requests.next()
-        timer = self._clock.later(timeout_s, lambda: self._finish(request, None))
+        timer = self._clock.later(timeout_s, lambda: self._finish(request, NoAnswer.OVERDUE))
         self._waiting[request] = (then, timer)
         self._session.receive(Call(request, CallOptions(), procedure, PlainPayload(args)))
 
     def send(self, message: Message) -> None:
         """Take an answer."""
         request = getattr(message, "request", None)
-        if isinstance(request, int):
-            self._finish(request, message.payload if isinstance(message, Result) else None)
+        if not isinstance(request, int):
+            return
+        if isinstance(message, Result):
+            self._finish(request, message.payload)
+        else:
+            is_away = isinstance(message, Error) and message.error in _CALLEE_AWAY
+            self._finish(request, NoAnswer.NOT_THERE if is_away else NoAnswer.REFUSED)
 
     def close(self) -> None:
         """Nothing to close."""
@@ -79,10 +123,10 @@ class RouterCaller:
     def _is_registered(self, procedure: str) -> bool:
         return self._realm.dealer.procedures.index.exact(procedure) is not None
 
-    def _finish(self, request: int, payload: Payload | None) -> None:
+    def _finish(self, request: int, answer: Payload | NoAnswer) -> None:
         waiting = self._waiting.pop(request, None)
         if waiting is not None:
             then, timer = waiting
             timer.cancel()
             self._realm.dealer.abandon(self._session, request)
-            then(payload)
+            then(answer)

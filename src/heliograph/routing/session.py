@@ -6,20 +6,17 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from heliograph.auth import anonymous
 from heliograph.auth.facts import NOTHING_KNOWN, ConnectionFacts
 from heliograph.auth.principal import Principal
 from heliograph.routing.authorizer import Authorizer, Decision, DecisionPending, Question
+from heliograph.routing.joining import Joining
 from heliograph.routing.options import SessionOptions
 from heliograph.routing.peer import Peer, Timer
 from heliograph.routing.realm import Realm, Role
-from heliograph.wamp import features
 from heliograph.wamp.errors import (
     CLOSE_GOODBYE_AND_OUT,
     CLOSE_SYSTEM_SHUTDOWN,
     INVALID_ARGUMENT,
-    INVALID_URI,
-    NO_MATCHING_AUTH_METHOD,
     PayloadError,
     ProtocolViolation,
     RequestError,
@@ -27,8 +24,10 @@ from heliograph.wamp.errors import (
 from heliograph.wamp.ids import MAX_ID
 from heliograph.wamp.messages import (
     Abort,
+    Authenticate,
     Call,
     Cancel,
+    Challenge,
     CloseDetails,
     Error,
     Goodbye,
@@ -39,21 +38,17 @@ from heliograph.wamp.messages import (
     Subscribe,
     Unregister,
     Unsubscribe,
-    Welcome,
-    WelcomeDetails,
     Yield,
     code_of,
 )
 from heliograph.wamp.payload import PlainPayload
-from heliograph.wamp.uris import LOOSE
 
 if TYPE_CHECKING:
+    from heliograph.routing.authenticators.assembly import Authenticators
     from heliograph.routing.router import Router
 
 REQUESTS = (Publish, Subscribe, Unsubscribe, Call, Register, Unregister)
-REQUESTS_AND_ANSWERS = (Hello, *REQUESTS, Cancel, Yield, Error)
-
-CLIENT_ROLES = frozenset({"publisher", "subscriber", "caller", "callee"})
+REQUESTS_AND_ANSWERS = (Hello, Authenticate, *REQUESTS, Cancel, Yield, Error)
 
 _NOTHING: dict[Any, Any] = {}
 
@@ -65,6 +60,7 @@ class State(enum.Enum):
     """Where a session is in its life (specification, "Session Lifecycle"); the value completes a sentence."""
 
     CLOSED = "before HELLO"
+    CHALLENGING = "while CHALLENGE waits for AUTHENTICATE"
     ESTABLISHED = "in an established session"
     SHUTTING_DOWN = "after GOODBYE"
     ABORTED = "after ABORT"
@@ -78,12 +74,13 @@ class Session:
         peer: the other end.
         options: what counts for all sessions of the peer's transport.
         facts: what the transport knows about the other end.
+        authenticators: who may join by that transport; without any, everybody may and is anonymous.
     """
 
     __slots__ = (
-        "_goodbye_timer", "_is_held", "_last_request", "_modified", "_options", "_router", "_undecided", "authorizer",
-        "decisions", "details_changes", "facts", "features", "id", "may_disclose", "peer", "principal", "realm",
-        "state", "trustlevel",
+        "_goodbye_timer", "_is_held", "_joining", "_last_request", "_modified", "_router", "_undecided",
+        "authenticators", "authorizer", "decisions", "details_changes", "facts", "features", "id", "may_disclose",
+        "options", "peer", "principal", "realm", "state", "trustlevel",
     )  # fmt: skip
 
     # Set when the session is established; no handler of that state can run before.
@@ -97,10 +94,13 @@ class Session:
         peer: Peer,
         options: SessionOptions = SessionOptions(),  # noqa: B008 - frozen
         facts: ConnectionFacts = NOTHING_KNOWN,
+        authenticators: Authenticators | None = None,
     ) -> None:
         self._router = router
+        self._joining: Joining | None = None
+        self.options = options
         self.facts = facts
-        self._options = options
+        self.authenticators = authenticators
         self._goodbye_timer: Timer | None = None
         self._last_request = 0
         self._modified: dict[str, Any] = _NOTHING
@@ -122,7 +122,7 @@ class Session:
             handler = self.transitions[self.state].get(type(message))
             if handler is None:
                 raise ProtocolViolation(f"{type(message).__name__.upper()} is not allowed {self.state.value}")
-            if self._options.strict_ids and not self.decisions:
+            if self.options.strict_ids and not self.decisions:
                 self._check_request_id(message)
             handler(self, message)
         except RequestError as error:
@@ -146,10 +146,14 @@ class Session:
             self._router.counters.violations += 1
             self._abort(violation.reason, violation.message)
 
-    def establish(self, realm: Realm, principal: Principal) -> None:
-        """Join `realm` as `principal`; raises `RequestError` when the realm has no such role."""
+    def establish(self, realm: Realm, principal: Principal, reserved_id: int | None = None) -> None:
+        """Join `realm` as `principal`, with an id reserved there if there is one.
+
+        Raises:
+            RequestError: the realm has no such role.
+        """
         self._become(realm, principal, realm.role(principal.authrole))
-        self.id = realm.join(self)
+        self.id = realm.join(self, reserved_id)
 
     def attach(self, realm: Realm, principal: Principal, role: Role) -> None:
         """Act in `realm` without joining it: the router's own sessions do, which nobody lists, meets or kills."""
@@ -163,6 +167,7 @@ class Session:
         self.realm = realm
         self.principal = principal
         self.state = State.ESTABLISHED
+        self._joining = None
         self._last_request = 0
         self._modified = _NOTHING
 
@@ -192,7 +197,7 @@ class Session:
             self.state = State.SHUTTING_DOWN
             self.peer.send(Goodbye(CloseDetails(message=message), reason))
             self._goodbye_timer = self._router.clock.later(
-                self._options.goodbye_timeout_s, self._goodbye_overdue
+                self.options.goodbye_timeout_s, self._goodbye_overdue
             )
         else:
             self.lost()
@@ -206,6 +211,7 @@ class Session:
         """Take note that the transport is gone; the same clean-up as after GOODBYE."""
         if self.state is State.ESTABLISHED:
             self._leave_realm()
+        self._stop_joining()
         self._stop_goodbye_timer()
         self.state = State.ABORTED
 
@@ -216,8 +222,7 @@ class Session:
 
         Nothing was changed yet: handlers check first and then apply.
         """
-        self._is_held = True
-        self.peer.hold()
+        self.hold()
         session_id, decisions = self.id, self.decisions
         request: int = message.request  # type: ignore[attr-defined]  # only requests need decisions
         undecided = self._undecided = self._undecided or set()
@@ -227,7 +232,7 @@ class Session:
             # The session may have ended in the meantime, and another one begun.
             if self.state is not State.ESTABLISHED or self.id != session_id:
                 return
-            self._release()
+            self.release()
             if request in undecided:
                 undecided.remove(request)
                 self._repeat(message, {**decisions, pending.question: decision})
@@ -248,7 +253,12 @@ class Session:
         finally:
             self.decisions = before
 
-    def _release(self) -> None:
+    def hold(self) -> None:
+        """Handle nothing more from the peer until `release`."""
+        self._is_held = True
+        self.peer.hold()
+
+    def release(self) -> None:
         """Let the peer hand over messages again; what waits there comes in a later turn, so after the one at hand."""
         if self._is_held:
             self._is_held = False
@@ -269,55 +279,36 @@ class Session:
     # Joining and leaving.
 
     def _hello(self, message: Hello) -> None:
+        if self._joining is not None:
+            raise ProtocolViolation("HELLO is not allowed twice")
         try:
-            if not LOOSE["exact"].match(message.realm):
-                raise RequestError(INVALID_URI, f"{message.realm!r} is not a valid URI of a realm")
-            realm = self._router.realm(message.realm)
-            self._check_roles(message.details.roles)
-            self.features = features.announced(message.details.roles)
-            self.establish(realm, self._authenticate(message))
+            self._joining = Joining(self, self._router, message)
         except RequestError as error:
-            self._router.counters.sessions_refused += 1
-            self._abort(error.uri, *error.arguments)
+            self.refuse(error.uri, *error.arguments)
             return
-        self.peer.send(Welcome(self.id, self._welcome_details()))
-        self.realm.announce_join(self)
+        self._joining.begin()
 
-    def _authenticate(self, message: Hello) -> Principal:
-        # Absent authmethods mean that the client does not want to authenticate.
-        offered = message.details.authmethods
-        if offered and anonymous.METHOD not in offered:
-            raise RequestError(
-                NO_MATCHING_AUTH_METHOD,
-                f"of {', '.join(offered)} none is configured here, only {anonymous.METHOD}",
-            )
-        return anonymous.principal(self._options.anonymous_role, self._router.random_id)
+    def challenge(self, message: Challenge) -> None:
+        """Ask the client to prove who it is."""
+        self.peer.send(message)
+        self.state = State.CHALLENGING
 
-    @staticmethod
-    def _check_roles(roles: Mapping[str, Any]) -> None:
-        # "A Client must announce the roles it supports via `Hello.Details.roles|dict`" (specification, "HELLO")
-        if not roles:
-            raise ProtocolViolation("HELLO.Details.roles must name at least one role")
-        if unknown := set(roles) - CLIENT_ROLES:
-            raise ProtocolViolation(
-                f"HELLO.Details.roles names {', '.join(sorted(unknown))}, no role of a client"
-            )
-        if not all(isinstance(role, dict) for role in roles.values()):
-            raise ProtocolViolation("HELLO.Details.roles must map each role to a dictionary")
+    def _authenticate(self, message: Authenticate) -> None:
+        if self._joining is not None:
+            self._joining.answer(message)
 
-    def _welcome_details(self) -> WelcomeDetails:
-        return WelcomeDetails(
-            roles=self._router.roles,
-            agent=self._router.agent,
-            realm=self.realm.name,
-            authid=self.principal.authid,
-            authrole=self.principal.authrole,
-            authmethod=self.principal.authmethod,
-            authprovider=self.principal.authprovider,
-        )
+    def refuse(self, reason: str, text: str = "") -> None:
+        """Do not let the client join."""
+        self._router.counters.sessions_refused += 1
+        self._abort(reason, text)
 
-    def _goodbye(self, _message: Goodbye) -> None:
-        self._leave_realm()
+    def _stop_joining(self) -> None:
+        if self._joining is not None:
+            self._joining.abandon()
+            self._joining = None
+
+    def _goodbye(self, message: Goodbye) -> None:
+        self._leave_realm(message.reason)
         self.state = State.CLOSED
         # "`GOODBYE` must be replied to by the receiving Peer" (specification, "Difference between ABORT and GOODBYE")
         self.peer.send(Goodbye(CloseDetails(), CLOSE_GOODBYE_AND_OUT))
@@ -351,8 +342,10 @@ class Session:
         self.peer.send(Abort(CloseDetails(message=text or None), reason))
         self.peer.close()
 
-    def _leave_realm(self) -> None:
-        self._release()
+    def _leave_realm(self, reason: str | None = None) -> None:
+        self.release()
+        if self.authenticators is not None:
+            self.authenticators.left(self, reason)
         self.realm.leave(self)
 
     def _refuse(self, message: Message, error: RequestError) -> None:
@@ -407,6 +400,10 @@ class Session:
     transitions: ClassVar[Mapping[State, Mapping[type[Message], Callable[[Session, Any], None]]]] = {
         State.CLOSED: {
             Hello: _hello,
+            Abort: _aborted,
+        },
+        State.CHALLENGING: {
+            Authenticate: _authenticate,
             Abort: _aborted,
         },
         State.ESTABLISHED: {

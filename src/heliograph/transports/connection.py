@@ -114,7 +114,7 @@ class Connection(ABC):
         self._decode = decode
         self.wire_format = wire_format
         self.outbox = []
-        self._session = Session(service.router, self, service.session_options, facts)
+        self._session = Session(service.router, self, service.session_options, facts, service.authenticators)
         # Messages that were read and not handled, one by one or in parcels, and at the end perhaps the code the peer
         # closes with.
         self._backlog = None
@@ -376,9 +376,14 @@ class Connection(ABC):
 
     def _on_hello_timeout(self) -> None:
         self._hello_timer = None
+        state = self._session.state
+        if state is State.ESTABLISHED:
+            # It joined while nothing came in: somebody else had to decide about it.
+            return
         self._service.counters.hello_timeouts += 1
+        missing = "AUTHENTICATE" if state is State.CHALLENGING else "HELLO"
         self._session.violate(
-            ProtocolViolation(f"no HELLO within {self._service.limits.hello_timeout_s:g} seconds")
+            ProtocolViolation(f"no {missing} within {self._service.limits.hello_timeout_s:g} seconds")
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from heliograph.routing.authenticators.assembly import authenticators_of
 from heliograph.routing.options import SessionOptions
 from heliograph.routing.router import Router
 from heliograph.transports.counters import TransportCounters
@@ -63,6 +64,7 @@ class ConnectionService:
         self.limits = limits
         self.session_options = session_options
         self.router = router
+        self.authenticators = authenticators_of(session_options, router)
         self.turn = turn
         self.counters = counters
         self.loop = loop

@@ -148,6 +148,22 @@ class CompressionOptions(Struct, frozen=True, kw_only=True):
     deflate: DeflateOptions | None = None
 
 
+class MemoryCookieStore(Struct, frozen=True, kw_only=True, tag_field="type", tag="memory"):
+    """Remember whom cookies stand for until the router stops."""
+
+
+class FileCookieStore(Struct, frozen=True, kw_only=True, tag_field="type", tag="file"):
+    """Remember whom cookies stand for in a file, which holds no cookie that could be used.
+
+    Attributes:
+        filename: the file, relative to the node directory; of one transport only
+        purge_on_startup: whether to begin anew when the router starts
+    """
+
+    filename: Annotated[str, Meta(min_length=1)]
+    purge_on_startup: bool = False
+
+
 class CookieOptions(Struct, frozen=True, kw_only=True):
     """A cookie by which a browser is known again on its next connection.
 
@@ -159,6 +175,7 @@ class CookieOptions(Struct, frozen=True, kw_only=True):
         http_strict: whether pages' scripts cannot read it (`HttpOnly`)
         same_site: which pages' connections bear it: of the same site only (`Strict`, `Lax`), or of any (`None`,
             which browsers take with `secure` only)
+        store: where it is remembered whom a cookie stands for, for `auth.cookie`
     """
 
     name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]+\Z")] = "cbtid"
@@ -167,6 +184,7 @@ class CookieOptions(Struct, frozen=True, kw_only=True):
     secure: bool | None = None
     http_strict: bool = True
     same_site: Literal["Strict", "Lax", "None"] = "Lax"
+    store: MemoryCookieStore | FileCookieStore = MemoryCookieStore()
 
     def __post_init__(self) -> None:
         if self.same_site == "None" and not self.secure:

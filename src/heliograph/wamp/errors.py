@@ -41,9 +41,11 @@ MAX_CONCURRENCY_REACHED = "crossbar.error.max_concurrency_reached"
 
 SLOW_RECEIVER = "heliograph.error.slow_receiver"
 TOO_MANY_CALLS = "heliograph.error.too_many_calls"
+TOO_MANY_FAILURES = "heliograph.error.too_many_failures"
 
 CLOSE_GOODBYE_AND_OUT = "wamp.close.goodbye_and_out"
 CLOSE_KILLED = "wamp.close.killed"
+CLOSE_LOGOUT = "wamp.close.logout"
 CLOSE_NORMAL = "wamp.close.normal"
 CLOSE_SYSTEM_SHUTDOWN = "wamp.close.system_shutdown"
 

@@ -1,6 +1,7 @@
 """A WebSocket connection: order, outbox, backlog, timeouts, and how it ends."""
 
 import asyncio
+import gc
 import logging
 import socket
 import struct
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from picows.picows import WSProtocol
 
+from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.routing.broker import Broker
 from heliograph.transports import turn as turn_module
 from heliograph.transports.connection_service import SEND_BUFFER_BYTES
@@ -512,3 +514,10 @@ class TestOrigin:
         for origin in ("http://any.example", "null"):
             socket = await open_websocket(node.address, headers={"Origin": origin})
             socket.abort()
+
+
+async def test_nothing_of_the_handshake_lives_as_long_as_the_connection(node: RunningNode) -> None:
+    client = await connect_wamp(node.address, "json")
+    await client.join()
+    gc.collect()
+    assert not [held for held in gc.get_objects() if type(held) is GuardedHttpProtocol]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from heliograph.routing.peer import Timer
 from heliograph.wamp.features import CALLEE_PROGRESSIVE_RESULTS
 from heliograph.wamp.ids import SequentialIds
@@ -26,7 +28,7 @@ _NOBODY: AbstractSet[Session] = frozenset()
 _NO_DETAILS = InvocationDetails()
 
 
-class PendingCall:
+class PendingCall(Struct, eq=False):
     """A call that has no final answer yet.
 
     Attributes:
@@ -46,36 +48,20 @@ class PendingCall:
         is_interrupted: whether its callee was asked to stop.
     """
 
-    __slots__ = (
-        "callee", "caller", "disclose", "invocation", "is_interrupted", "is_open", "kept", "options", "passthru",
-        "procedure", "registration", "request", "timer", "tried",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        caller: Session,
-        request: int,
-        procedure: str,
-        options: CallOptions,
-        registration: Registration,
-        *,
-        disclose: bool,
-        passthru: dict[str, Any],
-    ) -> None:
-        self.caller = caller
-        self.request = request
-        self.procedure = procedure
-        self.options = options
-        self.registration = registration
-        self.disclose = disclose
-        self.passthru = passthru
-        self.kept: list[Payload] | None = None
-        self.callee: Callee | None = None
-        self.invocation = 0
-        self.tried = _NOBODY
-        self.timer: Timer | None = None
-        self.is_open = options.progress
-        self.is_interrupted = False
+    caller: Session
+    request: int
+    procedure: str
+    options: CallOptions
+    registration: Registration
+    disclose: bool
+    passthru: dict[str, Any]
+    is_open: bool
+    kept: list[Payload] | None = None
+    callee: Callee | None = None
+    invocation: int = 0
+    tried: AbstractSet[Session] = _NOBODY
+    timer: Timer | None = None
+    is_interrupted: bool = False
 
     def wants_progress_of(self, callee: Callee) -> bool:
         """Return whether progressive results are asked of `callee`."""

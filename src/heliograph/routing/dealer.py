@@ -248,6 +248,7 @@ class Dealer:
             registration,
             disclose=decision.disclose or options.disclose_me,
             passthru=passthru,
+            is_open=options.progress,
         )
         self._offer(pending, [message.payload])
         made[message.request] = pending

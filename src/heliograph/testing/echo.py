@@ -105,6 +105,8 @@ class EchoConnection(WebSocketConnection):
         self._deflate = None if agreed.deflate is None else _compression(agreed.deflate)
         # Frames are made here, of the kind in which each message came.
         self._framer = None
+        # No frame goes past the reader, which tells its kind.
+        self._plain_type = None
 
     def _await_hello(self) -> None:
         """Nobody says HELLO here."""

@@ -289,8 +289,9 @@ class Connection(ABC):
         if not self.outbox:
             self._service.turn.flush_at_end(self)
         self.outbox.append(frame)
-        # One small request may be answered with much: retained events, history.
-        self._service.turn.spend(len(frame) // BYTES_A_UNIT)
+        if len(frame) >= BYTES_A_UNIT:
+            # One small request may be answered with much: retained events, history.
+            self._service.turn.spend(len(frame) // BYTES_A_UNIT)
 
     def flush(self) -> None:
         """Write all that waits as one piece, unless it is too much for this receiver."""

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from picows import WSFrame, WSListener, WSTransport
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
 from heliograph.auth.facts import ConnectionFacts
@@ -20,6 +20,7 @@ from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End, 
 from heliograph.transports.websocket_negotiation import Agreement
 from heliograph.wire.batched import BatchError
 from heliograph.wire.websocket import (
+    BINARY,
     CLOSE,
     CLOSE_GOING_AWAY,
     CLOSE_INTERNAL_ERROR,
@@ -86,6 +87,7 @@ class WebSocketConnection(Connection, WSListener):
         "_inflater",
         "_is_parser_large",
         "_opcode",
+        "_plain_type",
         "_reader",
     )
 
@@ -107,6 +109,8 @@ class WebSocketConnection(Connection, WSListener):
         self._reader = MessageReader(
             self._opcode, service.options.options.max_message_bytes, may_be_compressed=deflate is not None
         )
+        # Of frames that may be WAMP messages as they are.
+        self._plain_type = _DATA_TYPES[self._opcode] if self._batching is None else None
         self._is_parser_large = False
 
     def start(self, early: bytes) -> None:
@@ -118,6 +122,9 @@ class WebSocketConnection(Connection, WSListener):
     def _renew_parser(self, *, buffer_bytes: int = READ_BUFFER_BYTES) -> Any:
         """Let a fresh parser, whose buffer is small again, read what comes."""
         parser = _new_parser(self, self._transport, self._service.max_frame_bytes, buffer_bytes)
+        # uvloop keeps a method of the last protocol that had no buffer of its own; the HTTP protocol that took the
+        # handshake would live as long as the connection, and weighs 6 KiB.
+        self._transport.set_protocol(_NOBODY)
         self._transport.set_protocol(parser)
         return parser
 
@@ -126,10 +133,13 @@ class WebSocketConnection(Connection, WSListener):
     def on_ws_frame(self, _parser: WSTransport, frame: WSFrame) -> None:
         """Take one frame from the parser."""
         self.heard = True
-        opcode = frame.msg_type.value
         payload = frame.get_payload_as_bytes()
         if len(payload) > LARGE_BYTES or frame.tail_size > LARGE_BYTES:
             self._is_parser_large = True
+        elif self._is_plain_message(frame, payload):
+            self._on_message(payload)
+            return
+        opcode = frame.msg_type.value
         try:
             reserved = bool(frame.rsv2 or frame.rsv3)
             if opcode >= CLOSE:
@@ -146,6 +156,21 @@ class WebSocketConnection(Connection, WSListener):
         if self._is_parser_large and frame.last_in_buffer and not frame.tail_size:
             self._is_parser_large = False
             self._renew_parser()
+
+    def _is_plain_message(self, frame: WSFrame, payload: bytes) -> bool:
+        """Return whether a frame is what most are: a small whole message, not compressed, in ASCII if it is text.
+
+        It spares such a message the reader, which looks at everything a frame may be.
+        """
+        return bool(
+            frame.msg_type is self._plain_type
+            and frame.fin
+            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
+            and not self._closing
+            and not self._is_parser_large
+            and self._reader.takes_whole(len(payload))
+            and (self._opcode != TEXT or payload.isascii())
+        )
 
     def _on_websocket_message(self, message: bytes) -> None:
         is_compressed = self._reader.is_compressed
@@ -255,6 +280,9 @@ class WebSocketConnection(Connection, WSListener):
         """Nothing to do, as above."""
 
 
+_DATA_TYPES = {TEXT: WSMsgType.TEXT, BINARY: WSMsgType.BINARY}
+
+
 class _Parser(WSProtocol):  # type: ignore[misc]  # a Cython class
     """picows' protocol; reads in bounded pieces and tells when the peer has closed its side."""
 
@@ -339,6 +367,7 @@ class _ParserTransport:
 
 
 _PARSER_LOG = _ParserLog()
+_NOBODY = asyncio.Protocol()
 _SOCKET = _ParserSocket()
 
 

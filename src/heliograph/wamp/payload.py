@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from heliograph.wamp.errors import PayloadError
 
 
@@ -28,7 +30,7 @@ class Payload(Protocol):
         """Return (args, kwargs) as Python values; raises `PayloadError`."""
 
 
-class EncodedPayload:
+class EncodedPayload(Struct, eq=False):
     """Arguments as they came from the wire: bytes of one format, read only when somebody must.
 
     Args:
@@ -37,12 +39,9 @@ class EncodedPayload:
         kwargs: the encoded map, or empty bytes when absent.
     """
 
-    __slots__ = ("args", "kwargs", "source")
-
-    def __init__(self, source: PayloadFormat, args: bytes, kwargs: bytes) -> None:
-        self.source = source
-        self.args = args
-        self.kwargs = kwargs
+    source: PayloadFormat
+    args: bytes
+    kwargs: bytes
 
     def encoded(self, target: PayloadFormat) -> tuple[bytes, bytes]:
         """Return the bytes as they are, or translated when `target` is another format."""

@@ -10,11 +10,11 @@ from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
 from heliograph.wamp.payload import EMPTY, Payload, PlainPayload
 from heliograph.wire.serializers.shapes import (
+    BEARING_PAYLOAD,
     HEAD_LENGTH,
+    HEADS,
     WIRE_TYPES,
     bare_payload,
-    bears_payload,
-    head,
     with_payload,
     with_raw_payload,
 )
@@ -83,12 +83,13 @@ class CborSerializer:
 
     def encode(self, message: Message) -> bytes:
         """Return `message` as CBOR."""
-        elements = head(message)
+        kind = type(message)
+        elements = HEADS[kind](message)
         try:
             encoded = cbor2.dumps(msgspec.to_builtins(elements, builtin_types=(bytes,)))
         except (cbor2.CBOREncodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise PayloadError(f"cannot be expressed in CBOR: {error}") from error
-        if not bears_payload(message):
+        if kind not in BEARING_PAYLOAD:
             return encoded
         args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload
         return with_raw_payload(encoded, args, kwargs, empty_array=_EMPTY_ARRAY)

@@ -9,7 +9,7 @@ import msgspec
 
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
-from heliograph.wire.serializers.shapes import WIRE_TYPE, RawPayloadReader, bears_payload, head
+from heliograph.wire.serializers.shapes import BEARING_PAYLOAD, HEADS, WIRE_TYPE, RawPayloadReader
 
 _BINARY_MARK = "\0"
 
@@ -74,11 +74,12 @@ class JsonSerializer:
 
     def encode(self, message: Message) -> bytes:
         """Return `message` as JSON text in UTF-8."""
+        kind = type(message)
         try:
-            encoded = self._encoder.encode(head(message))
+            encoded = self._encoder.encode(HEADS[kind](message))
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise PayloadError(f"cannot be expressed in JSON: {error}") from error
-        if not bears_payload(message):
+        if kind not in BEARING_PAYLOAD:
             return encoded
         args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload
         if kwargs:

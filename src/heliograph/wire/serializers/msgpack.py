@@ -9,10 +9,10 @@ import msgspec
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
 from heliograph.wire.serializers.shapes import (
+    BEARING_PAYLOAD,
+    HEADS,
     WIRE_TYPE,
     RawPayloadReader,
-    bears_payload,
-    head,
     with_raw_payload,
 )
 from heliograph.wire.serializers.undefined import without_undefined
@@ -68,12 +68,13 @@ class MsgpackSerializer:
 
     def encode(self, message: Message) -> bytes:
         """Return `message` as MessagePack."""
-        elements = head(message)
+        kind = type(message)
+        elements = HEADS[kind](message)
         try:
             encoded = self._encoder.encode(elements)
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise PayloadError(f"cannot be expressed in MessagePack: {error}") from error
-        if not bears_payload(message):
+        if kind not in BEARING_PAYLOAD:
             return encoded
         args, kwargs = message.payload.encoded(self)  # type: ignore[attr-defined]  # it bears a payload
         return with_raw_payload(encoded, args, kwargs, empty_array=_EMPTY_ARRAY)
@@ -86,7 +87,7 @@ class MsgpackSerializer:
                 data = self._encoder.encode(without_undefined(read, _UNDEFINED))
             decoded = self._decoder.decode(data)
             message = self._reader.message(decoded)
-            if bears_payload(message):
+            if type(message) in BEARING_PAYLOAD:
                 _, kwargs = message.payload.decoded()  # type: ignore[attr-defined]  # it bears a payload
                 if not all(type(key) is str for key in kwargs):
                     raise ProtocolViolation("ArgumentsKw must be a dictionary with texts as keys")

@@ -124,25 +124,27 @@ def _element(field: msgspec.structs.FieldInfo) -> str:
 
 
 def _lister(kind: type[Message]) -> Callable[[Any], list[Any]]:
-    elements = [_element(field) for field in msgspec.structs.fields(kind) if field.name != "payload"]
-    source = f"lambda message: [{code_of(kind)}, {', '.join(elements)}]"
-    return eval(source, {"to_builtins": msgspec.to_builtins})  # type: ignore[no-any-return]  # noqa: S307 - as above
+    fields = [field for field in msgspec.structs.fields(kind) if field.name != "payload"]
+    source = f"lambda message: [{code_of(kind)}, {', '.join(map(_element, fields))}]"
+    elements: Callable[[Any], list[Any]] = eval(source, {"to_builtins": msgspec.to_builtins})  # noqa: S307 - as above
+    if fields[-1].default is not None:
+        return elements
+
+    def without_absent(message: Any) -> list[Any]:
+        found = elements(message)
+        while found[-1] is None:
+            found.pop()
+        return found
+
+    return without_absent
 
 
-_LISTERS = {kind: _lister(kind) for kind in MESSAGE_TYPES}
+HEADS = {kind: _lister(kind) for kind in MESSAGE_TYPES}
+"""Message type to the function that returns a message's elements before its payload, the code first; absent ones at the
+end are left out."""
 
-
-def head(message: Message) -> list[Any]:
-    """Return the elements of `message` before its payload, the code first; absent ones at the end are left out."""
-    elements = _LISTERS[type(message)](message)
-    while elements[-1] is None:
-        elements.pop()
-    return elements
-
-
-def bears_payload(message: Message) -> bool:
-    """Return whether messages of this type can carry arguments."""
-    return type(message) in _SHAPES
+BEARING_PAYLOAD = frozenset(_SHAPES)
+"""Types of messages that can carry arguments."""
 
 
 def with_raw_payload(encoded_head: bytes, args: bytes, kwargs: bytes, *, empty_array: bytes) -> bytes:

@@ -371,6 +371,29 @@ async def test_a_browser_is_followed_by_its_cookie(node: RunningNode) -> None:
     } == {value}
 
 
+async def test_who_has_authenticated_is_known_again_by_cookie() -> None:
+    secret = {"joe": {"ticket": "a ticket nobody guesses", "role": "anonymous"}}
+    auth = {
+        "ticket": {"type": "static", "principals": secret},
+        "cookie": {"type": "static"},
+    }
+    path = {"type": "longpoll", "auth": auth, "cookie": {"store": {"type": "memory"}}}
+    async with running_node(node_config(web_transport({"lp": path}))) as node:
+        opened = await open_session(node)
+        cookie = opened.headers["set-cookie"].partition(";")[0]
+        client = LongPollClient(node.address, "/lp", opened.json)
+        hello = {"roles": HELLO_ROLES, "authid": "joe", "authmethods": ["cookie", "ticket"]}
+        assert (await client.ask(1, "realm1", hello))[:2] == [4, "ticket"]
+        assert (await client.ask(5, "a ticket nobody guesses", {}))[0] == 2
+        again = LongPollClient(node.address, "/lp", (await open_session(node, Cookie=cookie)).json)
+        welcome = await again.ask(1, "realm1", hello)
+        assert (welcome[0], welcome[2]["authmethod"], welcome[2]["authid"]) == (2, "cookie", "joe")
+        stranger = LongPollClient(node.address, "/lp", (await open_session(node)).json)
+        assert (await stranger.ask(1, "realm1", hello))[:2] == [4, "ticket"]
+        for each in (client, again, stranger):
+            each.drop()
+
+
 async def test_the_router_knows_where_a_session_comes_from(node: RunningNode) -> None:
     client = await LongPollClient.join(node.address)
     (facts,) = [

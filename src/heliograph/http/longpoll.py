@@ -23,7 +23,6 @@ from heliograph.http.exchange import (
     headers_by_name,
     read_body,
 )
-from heliograph.transports.cookies import CookieTracking
 from heliograph.transports.facts import SocketFacts, connection_facts
 from heliograph.transports.longpoll import LongPollConnection, LongPollService, PollRefused
 from heliograph.transports.origins import ANY_ORIGIN, OriginCheck, is_loopback_address
@@ -55,7 +54,6 @@ class LongPollPath:
         self._limit_bytes = options.options.max_message_bytes
         self._request_timeout_s = options.options.request_timeout_s
         self._origins = OriginCheck(options.options.allowed_origins)
-        self._cookies = CookieTracking(options.cookie) if options.cookie is not None else None
         # Where every page may ask, none may do so with the cookies of whoever looks at it.
         self._takes_credentials = ANY_ORIGIN not in options.options.allowed_origins
         self._decode = msgspec.json.Decoder(OpenRequest).decode
@@ -121,10 +119,9 @@ class LongPollPath:
             text = f'the body must be {{"protocols": ["wamp.2.json", ..]}}: {error}'
             raise HttpError(400, text) from error
         facts = connection_facts(_transport(scope))
-        if self._cookies is not None:
-            value, set_cookie = self._cookies.recognise(
-                headers.get("cookie", ""), is_encrypted=facts.is_encrypted
-            )
+        cookies = self._service.cookies
+        if cookies is not None:
+            value, set_cookie = cookies.recognise(headers.get("cookie", ""), is_encrypted=facts.is_encrypted)
             facts = replace(facts, cookie=value)
             if set_cookie is not None:
                 common = {**common, "Set-Cookie": set_cookie}

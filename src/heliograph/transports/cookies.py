@@ -4,6 +4,7 @@ import re
 import secrets
 from collections.abc import Callable
 
+from heliograph.routing.authenticators.assembly import Authenticators
 from heliograph.transports.options import CookieOptions
 
 _QUOTED = re.compile(r'"(.*)"\Z')
@@ -69,3 +70,19 @@ class CookieTracking:
             return shown, None
         value = self.new_value()
         return value, self.set_cookie(value, is_encrypted=is_encrypted)
+
+
+def cookie_tracking(
+    options: CookieOptions | None, authenticators: Authenticators | None
+) -> CookieTracking | None:
+    """Return what reads and sets an endpoint's cookie, None where it has none.
+
+    Args:
+        options: of the cookie.
+        authenticators: who decides about clients there; by a cookie, too, it may be.
+    """
+    if options is None:
+        return None
+    if authenticators is None or not authenticators.has_cookies:
+        return CookieTracking(options)
+    return CookieTracking(options, authenticators.knows_cookie)

@@ -13,6 +13,7 @@ from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.router import Router
 from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End, Parcel
 from heliograph.transports.connection_service import ConnectionLimits, ConnectionService
+from heliograph.transports.cookies import cookie_tracking
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deliverer import WireFormat
 from heliograph.transports.options import LongPollPathOptions
@@ -95,6 +96,8 @@ class LongPollService(ConnectionService):
         self.options = options
         self._forms = {name: _form(*parts) for name, parts in subprotocols_of(options.serializers).items()}
         self._sessions: dict[str, LongPollConnection] = {}
+        self.cookies = cookie_tracking(options.cookie, self.authenticators)
+        """By which browsers are known again, if they are."""
 
     def open(self, protocols: Sequence[str], facts: ConnectionFacts) -> tuple[str, str]:
         """Begin a session and return its subprotocol and its id.

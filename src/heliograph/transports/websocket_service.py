@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.router import Router
 from heliograph.transports.connection_service import ConnectionLimits, ConnectionService, bound_send_buffer
-from heliograph.transports.cookies import CookieTracking
+from heliograph.transports.cookies import cookie_tracking
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.facts import connection_facts
-from heliograph.transports.options import CookieOptions, WebSocketOptions, WebSocketServiceOptions
+from heliograph.transports.options import WebSocketOptions, WebSocketServiceOptions
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.transports.turn import Turn
 from heliograph.transports.websocket import WebSocketConnection
@@ -98,15 +98,9 @@ class WebSocketService(ConnectionService):
         )
         self._negotiation = Negotiation(options.serializers, options.options)
         self.subprotocols = self._negotiation.subprotocols
-        self._cookies = self._tracking(options.cookie) if options.cookie is not None else None
+        self._cookies = cookie_tracking(options.cookie, self.authenticators)
         self.max_frame_bytes = _max_frame_bytes(options.options)
         self.ping_frame = server_frame(PING, secrets.token_bytes(options.options.ping_bytes))
-
-    def _tracking(self, options: CookieOptions) -> CookieTracking:
-        authenticators = self.authenticators
-        if authenticators is None or not authenticators.has_cookies:
-            return CookieTracking(options)
-        return CookieTracking(options, authenticators.knows_cookie)
 
     def accept(self, handshake: Handshake, transport: asyncio.Transport, early: bytes) -> None:
         """Answer `handshake` and serve the connection from now on.

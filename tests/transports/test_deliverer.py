@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from heliograph.transports.deliverer import OutboxDeliverer
+from heliograph.transports.deliverer import OutboxDeliverer, WireFormat
 from heliograph.transports.turn import BYTES_A_UNIT, WORK_BUDGET, Turn
-from heliograph.transports.websocket_format import WebSocketFormat
+from heliograph.transports.websocket_format import MessageFormat, WebSocketFormat
 from heliograph.wamp.errors import PayloadError
 from heliograph.wamp.messages import Event, EventDetails
 from heliograph.wamp.payload import EncodedPayload, Payload
@@ -25,7 +25,7 @@ class CountingFormat(WebSocketFormat):
 
 
 class Peer:
-    def __init__(self, wire_format: WebSocketFormat) -> None:
+    def __init__(self, wire_format: WireFormat) -> None:
         self.wire_format = wire_format
         self.outbox: list[bytes] = []
         self.flushes = 0
@@ -75,6 +75,13 @@ async def test_nobody_receives_what_one_format_cannot_express(turn: Turn) -> Non
 async def test_nobody_to_deliver_to_is_no_work(turn: Turn) -> None:
     OutboxDeliverer(turn).deliver([(event(EncodedPayload(JSON, b"[]", b"")), [])])
     assert turn._work_left == WORK_BUDGET
+
+
+async def test_receivers_for_each_of_whom_something_is_made_count_for_more(turn: Turn) -> None:
+    dear = MessageFormat(JSON, None, 16)
+    peers: list[Any] = [Peer(dear), Peer(dear), Peer(WebSocketFormat(MSGPACK))]
+    OutboxDeliverer(turn).deliver([(event(EncodedPayload(JSON, b"[1]", b"")), peers)])
+    assert WORK_BUDGET - turn._work_left == 3 * 16
 
 
 @pytest.mark.parametrize(("size", "units"), [(10, 1), (BYTES_A_UNIT, 2), (10 * BYTES_A_UNIT, 11)])

@@ -292,6 +292,26 @@ class TestBombs:
         assert len(waiting) > 30
         assert max(waiting) < 100 * 1024
 
+    async def test_what_is_unpacked_counts_as_work(
+        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """60 messages that were read at once may stand for 60 MiB, which take a third of a second to unpack."""
+        spent: list[int] = []
+        original = turn_module.Turn.spend
+
+        def spend(self: turn_module.Turn, units: int) -> None:
+            spent.append(units)
+            original(self, units)
+
+        client = await DeflatingClient.join(node)
+        monkeypatch.setattr(turn_module.Turn, "spend", spend)
+        await client.ask(16, 1, {"acknowledge": True}, TOPIC, ["x" * (MIB - 200)])
+        assert 4000 < sum(spent) < 6000
+        spent.clear()
+        await client.socket.send_frame(TEXT, bomb(2 * MIB), reserved=RSV1)
+        assert (await client.socket.closed()).close_code == 1009
+        assert sum(spent) >= 4096
+
     async def test_others_keep_their_service(self, node: RunningNode) -> None:
         async with joined(node.address) as bystander:
             attackers = [await DeflatingClient.join(node) for _ in range(5)]

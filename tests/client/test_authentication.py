@@ -19,6 +19,7 @@ from heliograph.client import (
     JoinRefused,
     Scram,
     Ticket,
+    TlsCertificate,
     WampCra,
     connect,
 )
@@ -34,6 +35,7 @@ ALL = (
     Scram("joe", "s3cret"),
     Cryptosign(PRIVATE_KEY, authid="joe"),
     WampCra("joe", "s3cret"),
+    TlsCertificate("joe"),
     Ticket("joe", "s3cret"),
     Anonymous("joe"),
 )
@@ -101,7 +103,15 @@ class TestHello:
         async with connect(router.url, authentication=ALL):
             pass
         details = hello(router)
-        assert details.authmethods == ["wamp-scram", "scram", "cryptosign", "wampcra", "ticket", "anonymous"]
+        assert details.authmethods == [
+            "wamp-scram",
+            "scram",
+            "cryptosign",
+            "wampcra",
+            "tls",
+            "ticket",
+            "anonymous",
+        ]
         assert details.authid == "joe"
         assert details.authextra is not None
         assert details.authextra["pubkey"] == cryptosign.public_key(PRIVATE_KEY)
@@ -259,6 +269,7 @@ class TestRouter:
         ("method", "extra"),
         [
             ("anonymous", {}),
+            ("tls", {}),
             ("wampcra", {}),
             ("wampcra", {"challenge": "{}", "salt": "x", "iterations": 10**12}),
             ("cryptosign", {"challenge": "?"}),

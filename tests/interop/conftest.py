@@ -53,15 +53,55 @@ class Kind(NamedTuple):
         return f"{self.program.partition('.')[0]}-{self.serializer}"
 
 
+PROGRAMS = (
+    "autobahn_asyncio.py",
+    "autobahn_node.mjs",
+    "wampy_node.mjs",
+    "xconn_sync.py",
+    "xconn_async.py",
+    "heliograph_asyncio.py",
+)
 KINDS = [
     Kind("autobahn_twisted.py", "any"),
-    *(
-        Kind(program, serializer)
-        for program in ("autobahn_asyncio.py", "autobahn_node.mjs", "wampy_node.mjs", "heliograph_asyncio.py")
-        for serializer in ("json", "msgpack", "cbor")
-    ),
+    *(Kind(program, serializer) for program in PROGRAMS for serializer in ("json", "msgpack", "cbor")),
 ]
 NAMES = [*(kind.name for kind in KINDS), BROWSER]
+
+PUBLICATION_IDS = "learn the id of a publication"
+ERROR_KWARGS = "send errors with keyword arguments"
+UNSUBSCRIBE_PATTERN = "unsubscribe from a pattern"
+UNREGISTER_WILDCARD = "unregister a wildcard"
+TAKE_PROGRESS = "take progressive results"
+SEND_PROGRESS = "send progressive results"
+
+_NOT_CANCELED = (
+    "it announces no call_canceling as a callee; then the specification has the router disregard its "
+    "progressive results"
+)
+_XCONN = {
+    PUBLICATION_IDS: "its `publish` returns nothing",
+    ERROR_KWARGS: "its callee's ERROR leaves the keyword payload out",
+    TAKE_PROGRESS: "its session takes the first RESULT for the last",
+    SEND_PROGRESS: "its callee sends one YIELD",
+}
+CANNOT = {
+    "autobahn_node": {SEND_PROGRESS: _NOT_CANCELED},
+    BROWSER: {SEND_PROGRESS: _NOT_CANCELED},
+    "wampy_node": {
+        SEND_PROGRESS: "it announces no progressive_call_results as a callee",
+        UNSUBSCRIBE_PATTERN: "it looks its subscription up without the pattern's kind, and fails",
+        UNREGISTER_WILDCARD: "it takes the pattern for a URI that is wrong",
+    },
+    "xconn_sync": _XCONN,
+    "xconn_async": _XCONN,
+}
+"""What a client library cannot do, and why."""
+
+
+def why_not(name: str, ability: str) -> str | None:
+    """Return why the client of that name cannot do something, None when it can."""
+    library = name if name == BROWSER else name.partition("-")[0]
+    return CANNOT.get(library, {}).get(ability)
 
 
 def missing(what: str) -> None:

@@ -15,7 +15,7 @@ REFUSAL = {"uri": "com.example.error.refused", "args": ["no", 42], "kwargs": {"b
 """What every client's procedure `refuse` answers with."""
 
 ANSWER_TIMEOUT_S = 20.0
-LIFE_S = 120.0
+LIFE_S = 300.0
 """Seconds after which a client is killed, whatever it is doing."""
 
 Report = dict[str, Any]

@@ -23,7 +23,15 @@ from heliograph.client.errors import (
 )
 
 if TYPE_CHECKING:
-    from heliograph.client.authentication import Anonymous, Credentials, Cryptosign, Scram, Ticket, WampCra
+    from heliograph.client.authentication import (
+        Anonymous,
+        Credentials,
+        Cryptosign,
+        Scram,
+        Ticket,
+        TlsCertificate,
+        WampCra,
+    )
     from heliograph.client.connecting import connect
     from heliograph.client.event import Event, Gap, Missed
     from heliograph.client.events import Events
@@ -66,6 +74,7 @@ __all__ = [
     "Session",
     "Subscription",
     "Ticket",
+    "TlsCertificate",
     "WampCra",
     "WampError",
     "connect",
@@ -90,6 +99,7 @@ _HOMES = {
     "Session": "session",
     "Subscription": "subscription",
     "Ticket": "authentication",
+    "TlsCertificate": "authentication",
     "WampCra": "authentication",
     "connect": "connecting",
 }

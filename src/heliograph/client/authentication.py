@@ -114,6 +114,29 @@ class Anonymous(Credentials):
         super().__init__(authid, authrole=authrole, authextra=authextra)
 
 
+class TlsCertificate(Credentials):
+    """Be known by the certificate that was shown in the TLS handshake.
+
+    The certificate itself is a matter of TLS: `ssl_context.load_cert_chain(…)`.
+
+    Args:
+        authid: who the client is; without it the router knows by the certificate.
+        authrole: the role to wish for.
+        authextra: more for HELLO.Details.authextra.
+    """
+
+    methods = ("tls",)
+
+    def __init__(
+        self,
+        authid: str | None = None,
+        *,
+        authrole: str | None = None,
+        authextra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(authid, authrole=authrole, authextra=authextra)
+
+
 class Ticket(Credentials):
     """Show a secret as it is; the connection should be encrypted.
 

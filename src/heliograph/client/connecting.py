@@ -47,7 +47,7 @@ def connect(
         url: `ws://host:port/path` or `wss://…`.
         realm: the realm to join.
         authentication: what the client proves with who it is, or several of them in order of preference: `Ticket`,
-            `WampCra`, `Scram`, `Cryptosign`, `Anonymous`.
+            `WampCra`, `Scram`, `Cryptosign`, `TlsCertificate`, `Anonymous`.
         serializers: names in order of preference: `json`, `msgpack`, `cbor` (which needs cbor2).
         ssl_context: how a `wss` server is verified; by default by the system's authorities.
         headers: more headers for the WebSocket handshake.

@@ -39,23 +39,34 @@ function commands(autobahn, session, refusal, say) {
     refuse: () => {
       throw new autobahn.Error(refusal.uri, refusal.args, refusal.kwargs);
     },
+    count: ([end], _kwargs, details) => {
+      for (let number = 0; details.progress && number < end; number += 1) details.progress([number]);
+      return end;
+    },
+    called: (_args, _kwargs, details) => details.procedure,
+  };
+  // One value, or none, is handed over as it is.
+  const values = (result) => {
+    if (result instanceof autobahn.Result) return { args: result.args, kwargs: result.kwargs };
+    return { args: result === null ? [] : [result], kwargs: {} };
   };
   const actions = {
     publish: async ({ uri, args, kwargs }) =>
       (await session.publish(uri, args, kwargs, { acknowledge: true })).id,
-    call: async ({ uri, args, kwargs }) => {
-      const result = await session.call(uri, args, kwargs);
-      // One value, or none, is returned as it is.
-      if (result instanceof autobahn.Result) return { args: result.args, kwargs: result.kwargs };
-      return { args: result === null ? [] : [result], kwargs: {} };
+    call: async ({ uri, args, kwargs, progress }) => {
+      const partial = [];
+      const result = await session
+        .call(uri, args, kwargs, progress ? { receive_progress: true } : {})
+        .then(null, null, (value) => partial.push(values(value).args));
+      return { ...values(result), ...(progress ? { progress: partial } : {}) };
     },
-    subscribe: async ({ uri }) => {
-      const report = (args, kwargs) => say({ event: { topic: uri, args, kwargs } });
-      standing.set(uri, await session.subscribe(uri, report));
+    subscribe: async ({ uri, match }) => {
+      const report = (args, kwargs, details) => say({ event: { topic: details.topic ?? uri, args, kwargs } });
+      standing.set(uri, await session.subscribe(uri, report, match ? { match } : {}));
       return standing.get(uri).id;
     },
-    register: async ({ uri, procedure }) => {
-      standing.set(uri, await session.register(uri, procedures[procedure]));
+    register: async ({ uri, procedure, match }) => {
+      standing.set(uri, await session.register(uri, procedures[procedure], match ? { match } : {}));
       return standing.get(uri).id;
     },
     undo: async ({ uri }) => {

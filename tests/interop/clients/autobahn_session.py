@@ -4,7 +4,7 @@ from typing import Any
 
 import lines
 from autobahn.wamp.exception import ApplicationError
-from autobahn.wamp.types import CallResult, PublishOptions
+from autobahn.wamp.types import CallOptions, CallResult, PublishOptions, RegisterOptions, SubscribeOptions
 
 
 def echo(*args: Any, **kwargs: Any) -> CallResult:
@@ -18,7 +18,22 @@ def refuse(*args: Any, **kwargs: Any) -> None:
     raise ApplicationError(uri, *error_args, **error_kwargs)
 
 
+def count(end: int, details: Any = None) -> int:
+    """Return `end`, after the numbers below it one by one if the caller wants them."""
+    if details.progress:
+        for number in range(end):
+            details.progress(number)
+    return end
+
+
+def called(details: Any = None) -> str:
+    """Return the procedure that was called."""
+    return str(details.procedure)
+
+
 PROCEDURES = {"echo": echo, "refuse": refuse}
+DETAILED = {"count": count, "called": called}
+"""Procedures that are told what Autobahn knows of the call."""
 
 
 class Commands:
@@ -43,14 +58,29 @@ class Commands:
         return self.session.publish(command["uri"], *command["args"], options=options, **command["kwargs"])
 
     def call(self, command: lines.Command) -> Any:
-        return self.session.call(command["uri"], *command["args"], **command["kwargs"])
+        options = None
+        if command.get("progress"):
+            partial = command["partial"] = []
+            options = CallOptions(on_progress=lambda *args: partial.append(list(args)))
+        return self.session.call(command["uri"], *command["args"], options=options, **command["kwargs"])
 
     def subscribe(self, command: lines.Command) -> Any:
         topic = command["uri"]
-        return self.session.subscribe(lambda *args, **kwargs: lines.say_event(topic, args, kwargs), topic)
+        if "match" not in command:
+            return self.session.subscribe(lambda *args, **kwargs: lines.say_event(topic, args, kwargs), topic)
+
+        def report(*args: Any, details: Any, **kwargs: Any) -> None:
+            lines.say_event(details.topic, args, kwargs)
+
+        options = SubscribeOptions(match=command["match"], details_arg="details")
+        return self.session.subscribe(report, topic, options=options)
 
     def register(self, command: lines.Command) -> Any:
-        return self.session.register(PROCEDURES[command["procedure"]], command["uri"])
+        name = command["procedure"]
+        options = RegisterOptions(
+            match=command.get("match"), details_arg="details" if name in DETAILED else None
+        )
+        return self.session.register({**PROCEDURES, **DETAILED}[name], command["uri"], options=options)
 
     def undo(self, command: lines.Command) -> Any:
         standing = self.standing.pop(command["uri"])
@@ -68,6 +98,8 @@ class Commands:
             if not isinstance(result, CallResult):
                 result = CallResult(*([] if result is None else [result]))
             result = {"args": list(result.results), "kwargs": result.kwresults}
+            if "partial" in command:
+                result["progress"] = command["partial"]
         else:
             result = None
         lines.say(answer=command["id"], result=result)

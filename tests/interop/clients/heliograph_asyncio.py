@@ -8,7 +8,7 @@ import sys
 
 import lines
 
-from heliograph.client import ApplicationError, Result, connect
+from heliograph.client import ApplicationError, Invocation, Result, connect
 
 URL, REALM, SERIALIZER, TOPIC, PREFIX = sys.argv[1:]
 
@@ -22,21 +22,36 @@ def refuse(*args, **kwargs):
     raise ApplicationError(uri, *error_args, **error_kwargs)
 
 
-PROCEDURES = {"echo": echo, "refuse": refuse}
+async def count(end: int, *, invocation: Invocation):
+    for number in range(end):
+        await invocation.progress(number)
+    return end
+
+
+def called(*, invocation: Invocation):
+    return invocation.procedure
+
+
+PROCEDURES = {"echo": echo, "refuse": refuse, "count": count, "called": called}
 
 
 async def perform(session, standing, command):
-    uri = command["uri"]
+    uri, match = command["uri"], command.get("match", "exact")
     match command["do"]:
         case "publish":
             return await session.publish_event(uri, command["args"], command["kwargs"], acknowledge=True)
+        case "call" if command.get("progress"):
+            call = session.call_progressive(uri, command["args"], command["kwargs"])
+            partial = [[part] async for part in call]
+            return {"args": [call.result], "kwargs": {}, "progress": partial}
         case "call":
             result = await session.call_procedure(uri, command["args"], command["kwargs"])
             return {"args": list(result.args), "kwargs": result.kwargs}
         case "subscribe":
-            standing[uri] = (await session.subscribe(report, uri)).unsubscribe
+            standing[uri] = (await session.subscribe(report, uri, match)).unsubscribe
         case "register":
-            standing[uri] = (await session.register(PROCEDURES[command["procedure"]], uri)).unregister
+            registered = await session.register(PROCEDURES[command["procedure"]], uri, match)
+            standing[uri] = registered.unregister
         case "undo":
             await standing.pop(uri)()
     return None
@@ -53,8 +68,8 @@ async def main():
     async with connect(URL, realm=REALM, serializers=[SERIALIZER]) as session:
         session.on_leave(lambda *_: lines.say(left=True))
         await session.subscribe(report, TOPIC)
-        for name, procedure in PROCEDURES.items():
-            await session.register(procedure, f"{PREFIX}.{name}")
+        for name in ("echo", "refuse"):
+            await session.register(PROCEDURES[name], f"{PREFIX}.{name}")
         lines.say(ready=f"wamp.2.{SERIALIZER}")
         lines.listen(lambda command: loop.call_soon_threadsafe(commands.put_nowait, command))
         while (command := await commands.get()) is not None:

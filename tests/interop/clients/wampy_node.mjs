@@ -24,24 +24,34 @@ const procedures = {
   refuse: () => {
     throw { error: REFUSAL.uri, details: {}, argsList: REFUSAL.args, argsDict: REFUSAL.kwargs };
   },
+  count: ({ details, argsList: [end], result_handler }) => {
+    for (let number = 0; details.receive_progress && number < end; number += 1) {
+      result_handler({ argsList: [number], options: { progress: true } });
+    }
+    return { argsList: [end] };
+  },
+  called: ({ details }) => ({ argsList: [details.procedure] }),
 };
 const standing = new Map();
 const actions = {
   publish: async ({ uri, args, kwargs }) =>
     (await session.publish(uri, { argsList: args, argsDict: kwargs })).publicationId,
-  call: async ({ uri, args, kwargs }) => {
-    const { argsList, argsDict } = await session.call(uri, { argsList: args, argsDict: kwargs });
-    return { args: argsList ?? [], kwargs: argsDict ?? {} };
+  call: async ({ uri, args, kwargs, progress }) => {
+    const partial = [];
+    const options = progress ? { progress_callback: ({ argsList }) => partial.push(argsList) } : {};
+    const result = await session.call(uri, { argsList: args, argsDict: kwargs }, options);
+    const told = { args: result.argsList ?? [], kwargs: result.argsDict ?? {} };
+    return progress ? { ...told, progress: partial } : told;
   },
-  subscribe: async ({ uri }) => {
-    const report = ({ argsList, argsDict }) =>
-      say({ event: { topic: uri, args: argsList ?? [], kwargs: argsDict ?? {} } });
-    const { subscriptionId, subscriptionKey } = await session.subscribe(uri, report);
+  subscribe: async ({ uri, match }) => {
+    const report = ({ details, argsList, argsDict }) =>
+      say({ event: { topic: details.topic ?? uri, args: argsList ?? [], kwargs: argsDict ?? {} } });
+    const { subscriptionId, subscriptionKey } = await session.subscribe(uri, report, match && { match });
     standing.set(uri, () => session.unsubscribe(subscriptionKey, report));
     return subscriptionId;
   },
-  register: async ({ uri, procedure }) => {
-    const { registrationId } = await session.register(uri, procedures[procedure]);
+  register: async ({ uri, procedure, match }) => {
+    const { registrationId } = await session.register(uri, procedures[procedure], match && { match });
     standing.set(uri, () => session.unregister(uri));
     return registrationId;
   },

@@ -244,6 +244,18 @@ class TestLimits:
             await first.post("close")
             assert (await open_session(node, "/small")).status == 200
 
+    async def test_of_sessions_gives_way_to_who_comes_to_join(self, node: RunningNode) -> None:
+        """Who opens sessions without end and joins with none keeps nobody out."""
+        idle = [await LongPollClient.open(node.address, path="/small") for _ in range(2)]
+        async with polling(node.address, path="/small"):
+            assert (await idle[0].post("receive")).status == 404
+            async with polling(node.address, path="/small"):
+                assert (await idle[1].post("receive")).status == 404
+                assert (await open_session(node, "/small")).status == 503
+        assert node.counter("transport_polling_sessions_refused_total") == 3
+        for client in idle:
+            client.drop()
+
     async def test_who_sends_faster_than_is_decided_waits(self) -> None:
         """Its messages are held at the router's door, not within it."""
         realm = {

@@ -36,7 +36,7 @@ class TransportCounters(Struct):
     polling_sessions: int = 0
     """Long-poll sessions open now."""
     polling_sessions_refused: int = 0
-    """Long-poll sessions not opened because there were as many as there may be."""
+    """Long-poll sessions not opened, or dropped before they joined, because there were as many as there may be."""
     polling_sessions_timed_out: int = 0
     """Long-poll sessions that ended because nobody came for their messages."""
     upgrades_refused: int = 0

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.router import Router
+from heliograph.routing.session import State
 from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End, Parcel
 from heliograph.transports.connection_service import ConnectionLimits, ConnectionService
 from heliograph.transports.cookies import cookie_tracking
@@ -112,13 +113,25 @@ class LongPollService(ConnectionService):
         chosen = next((name for name in protocols if name in self._forms), None)
         if chosen is None:
             raise PollRefused(400, f"`protocols` must name one of {', '.join(self._forms)}")
-        if len(self._sessions) >= self.options.options.max_sessions:
+        if len(self._sessions) >= self.options.options.max_sessions and not self._make_room():
             self.counters.polling_sessions_refused += 1
             raise PollRefused(503, "there are as many sessions as there may be: try again later")
         connection = LongPollConnection(self, secrets.token_urlsafe(_ID_BYTES), self._forms[chosen], facts)
         self._sessions[connection.id] = connection
         self.remember(connection)
         return chosen, connection.id
+
+    def _make_room(self) -> bool:
+        """Drop the oldest session that has not joined; return whether there was one.
+
+        To open sessions costs nothing: whoever does it without end must not keep those out who join.
+        """
+        for connection in self._sessions.values():
+            if not connection.has_joined:
+                self.counters.polling_sessions_refused += 1
+                connection.drop()
+                return True
+        return False
 
     def session(self, session_id: str) -> LongPollConnection:
         """Return the session with this id; raises `PollRefused` when there is none."""
@@ -335,6 +348,11 @@ class LongPollConnection(Connection):
         self._gone()
         self.may_read.set()
         self._arrived.set()
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether its client is in a realm."""
+        return self._session.state is State.ESTABLISHED
 
     @property
     def is_gone(self) -> bool:

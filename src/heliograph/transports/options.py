@@ -310,7 +310,8 @@ class LongPollOptions(Struct, frozen=True, kw_only=True):
             would wait is ended
         queue_limit_messages: likewise, how many
         max_message_bytes: bytes of the largest request body [`max_message_size`]
-        max_sessions: sessions that may be open at any one time; more are answered with 503
+        max_sessions: sessions that may be open at any one time. A further one takes the place of the oldest that has
+            not joined; where all have, it is answered with 503
     """
 
     allowed_origins: tuple[Annotated[str, Meta(min_length=1)], ...] = ("self",)

@@ -178,11 +178,12 @@ class TestHandshake:
             await failed_handshakes(node, 1)
             assert node.counter("transport_connections") == 0
 
+    @pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01\x00"], ids=["nothing", "a beginning"])
     @pytest.mark.parametrize("how", ["reset", "end"])
-    async def test_that_is_given_up_is_forgotten(self, world: World, how: str) -> None:
+    async def test_that_is_given_up_is_forgotten(self, world: World, how: str, sent: bytes) -> None:
         async with running_node(world.config(), directory=world.directory) as node:
             client = await Connection.open(node.address)
-            await client.send(b"\x16\x03\x01\x02\x00\x01\x00")
+            await client.send(sent)
             await node.until(lambda: node.counter("transport_connections") == 1)
             if how == "reset":
                 client.abort()
@@ -232,10 +233,13 @@ class TestHandshake:
 
     async def test_is_dropped_when_the_node_stops(self, world: World) -> None:
         async with running_node(world.config(), directory=world.directory) as node:
+            silent = await Connection.open(node.address)
             shaking = await Connection.open(node.address)
-            await node.until(lambda: node.counter("transport_connections") == 1)
+            await shaking.send(b"\x16\x03\x01\x02\x00\x01\x00")
+            await node.until(lambda: node.counter("transport_connections") == 2)
             await asyncio.wait_for(node.node.stop(), 5)
-            assert await shaking.ends() == b""
+            for client in (silent, shaking):
+                assert await client.ends() == b""
 
 
 class TestClientCertificate:
@@ -439,6 +443,26 @@ YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
 ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 -----END DH PARAMETERS-----
 """
+
+
+async def test_the_pure_event_loop_can_do_it_too(world: World) -> None:
+    """Other loops than uvloop have another TLS, to which the first bytes are handed the same way."""
+    config = world.config("rawsocket", tls={"ca_certificates": ["authority.crt"]})
+
+    async def talk() -> None:
+        async with (
+            running_node(config, directory=world.directory) as node,
+            joined_rawsocket(world.door(node.address, world.client)) as client,
+        ):
+            assert (await client.ask(32, 1, {}, TOPIC))[0] == 33
+            (connection,) = node.connections
+            assert connection._session.facts.certificate is not None
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(talk())
+
+    await asyncio.to_thread(run)
 
 
 class TestOutbox:

@@ -227,31 +227,47 @@ class TlsService:
         self._tls = tls
         self._counters = counters
         self._loop = loop
+        self._silent: set[_Silent] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
 
     def connection(self) -> asyncio.Protocol:
         """Return the protocol for a new connection."""
-        return _Handshaking(self)
+        return _Silent(self)
 
-    def begin(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-        """Shake hands on a connection that was just made; `protocol` is the one it has now."""
+    def expect(self, connection: _Silent) -> asyncio.TimerHandle:
+        """Wait for a client's first bytes, for a while; until then it costs next to nothing."""
+        self._silent.add(connection)
         self._counters.connections += 1
+        return self._loop.call_later(self._tls.options.handshake_timeout_s, connection.abort)
+
+    def forget(self, connection: _Silent) -> None:
+        """Take note that a client left without a word."""
+        if connection in self._silent:
+            self._silent.remove(connection)
+            self._counters.connections -= 1
+            self._counters.tls_handshakes_failed += 1
+
+    def begin(self, connection: _Silent, plain: asyncio.Transport, data: bytes) -> None:
+        """Shake hands with a client that has sent `data`."""
+        self._silent.remove(connection)
         options = self._tls.options
+        inside = _Inside()
         handshake = _Begun(
             self._loop.start_tls(
-                transport,
-                protocol,
+                plain,
+                inside,
                 self._tls.context,
                 server_side=True,
                 ssl_handshake_timeout=options.handshake_timeout_s,
                 ssl_shutdown_timeout=options.shutdown_timeout_s,
             )
         )
-        task = self._loop.create_task(self._shake_hands(transport, handshake))
+        _feed(plain.get_protocol(), data)
+        task = self._loop.create_task(self._shake_hands(plain, handshake, inside))
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)
 
-    async def _shake_hands(self, plain: asyncio.Transport, handshake: _Begun) -> None:
+    async def _shake_hands(self, plain: asyncio.Transport, handshake: _Begun, inside: _Inside) -> None:
         try:
             encrypted = await handshake
         except (OSError, ssl.CertificateError):
@@ -269,25 +285,67 @@ class TlsService:
         protocol = self._connection()
         encrypted.set_protocol(protocol)
         protocol.connection_made(TlsTransport(encrypted, plain))
+        if inside.early:
+            protocol.data_received(inside.early)
 
     async def drain(self, _timeout_s: float) -> None:
         """Drop who is still shaking hands."""
         self._tls.stop()
+        for connection in list(self._silent):
+            connection.abort()
         for task in list(self._handshakes):
             task.cancel()
         await asyncio.gather(*self._handshakes, return_exceptions=True)
 
 
-class _Handshaking(asyncio.Protocol):
-    """Stands at a connection until TLS does."""
+class _Silent(asyncio.Protocol):
+    """A connection whose client has not said anything yet."""
 
-    __slots__ = ("_service",)
+    __slots__ = ("_service", "_timer", "_transport")
+
+    _transport: asyncio.Transport
+    _timer: asyncio.TimerHandle
 
     def __init__(self, service: TlsService) -> None:
         self._service = service
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # asyncio's own name
-        self._service.begin(transport, self)
+        self._transport = transport
+        self._timer = self._service.expect(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._timer.cancel()
+        if not self._transport.is_closing():
+            self._service.begin(self, self._transport, data)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._timer.cancel()
+        self._service.forget(self)
+
+
+class _Inside(asyncio.Protocol):
+    """What is inside TLS until the handshake's end is known here: asyncio's own loop decrypts on at once."""
+
+    __slots__ = ("early",)
+
+    def __init__(self) -> None:
+        self.early = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.early += data
+
+
+def _feed(protocol: Any, data: bytes) -> None:
+    """Give the loop's TLS, a buffered protocol, what came before it was there, as a transport does."""
+    while data:
+        buffer = protocol.get_buffer(len(data))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]
 
 
 class _Begun:

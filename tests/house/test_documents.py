@@ -15,9 +15,13 @@ NOTE = re.compile(r"README\.md|[a-z0-9-]+\.(?:added|changed|fixed|removed|securi
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 # Each command that a document shows, and what runs it (a test's path) or why nothing does.
+_EC_KEY = "ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+_SIGNED = "-CA ca.crt -CAkey ca.key -CAcreateserial -days 30"
+_OWN_AUTHORITY = f'openssl req -x509 -newkey {_EC_KEY} -days 30 -subj "/CN=Example authority"'
 _BRIDGE = "curl http://127.0.0.1:8080/notify -H 'Content-Type: application/json' -d"
 _SHOWN = "tests/house/test_shown_commands.py"
 _LONG_POLL = "tests/transports/test_how_to.py"
+_TRANSPORTS = "tests/transports/test_how_to_transports.py"
 _TUTORIAL = "tests/examples/test_tutorial_system.py"
 COMMANDS = {
     "make run": "fetches packages; tests/house/test_bootstrap.py has its set-up, tests/browser what it starts",
@@ -30,6 +34,14 @@ COMMANDS = {
     """curl http://127.0.0.1:8080/lp/$ID/send -d '[1, "realm1", {"roles": {"subscriber": {}}}]'""": _LONG_POLL,
     "curl -X POST http://127.0.0.1:8080/lp/$ID/receive": _LONG_POLL,
     "curl -X POST http://127.0.0.1:8080/lp/$ID/close": _LONG_POLL,
+    f"{_OWN_AUTHORITY} -keyout ca.key -out ca.crt": _TRANSPORTS,
+    f'openssl req -newkey {_EC_KEY} -subj "/CN=localhost" -keyout server.key -out server.csr': _TRANSPORTS,
+    r'printf "subjectAltName=DNS:localhost,IP:127.0.0.1\n" > server.ext': _TRANSPORTS,
+    f"openssl x509 -req -in server.csr {_SIGNED} -extfile server.ext -out server.crt": _TRANSPORTS,
+    "curl --cacert ca.crt https://localhost:8443/metrics": _TRANSPORTS,
+    "kill -HUP $ROUTER_PID": _TRANSPORTS,
+    f'openssl req -newkey {_EC_KEY} -subj "/CN=agent-7" -keyout agent-7.key -out agent-7.csr': _TRANSPORTS,
+    f"openssl x509 -req -in agent-7.csr {_SIGNED} -out agent-7.crt": _TRANSPORTS,
     "heliograph publish news hello": _SHOWN,
     "heliograph subscribe clientstats": _SHOWN,
     "heliograph init": _SHOWN,

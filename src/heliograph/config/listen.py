@@ -23,7 +23,7 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 def with_listen(node: object, host: str, port: int, *, source: str) -> object:
-    """Put a TCP endpoint in place of the first web transport's.
+    """Put a TCP endpoint in place of the first web transport's; its TLS stays.
 
     Arguments:
         node: plain values in today's form; not changed
@@ -37,12 +37,16 @@ def with_listen(node: object, host: str, port: int, *, source: str) -> object:
     for worker in _dicts(changed, "workers"):
         for transport in _dicts(worker, "transports"):
             if transport.get("type") == "web":
-                endpoint = {
+                endpoint: dict[str, object] = {
                     "type": "tcp",
                     "interface": host,
                     "port": port,
                     "version": 6 if ":" in host else 4,
                 }
+                replaced = transport.get("endpoint")
+                if isinstance(replaced, dict) and "tls" in replaced:
+                    # Another address must not mean that everything is said in the clear.
+                    endpoint["tls"] = replaced["tls"]
                 transport["endpoint"] = endpoint
                 return changed
     message = "there is no web transport in the configuration whose endpoint it could replace"

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import plots, targets
+from benchmarks import document, plots, targets
 from benchmarks.building import BuildFailed
 from benchmarks.peers import PEERS
 from benchmarks.peers.peer import NotReady
@@ -16,7 +16,8 @@ from benchmarks.results import read, write
 from benchmarks.runs import LoadFailed
 
 RESULTS = Path(__file__).parent / "results"
-PLOTS = Path(__file__).parent.parent / "docs" / "performance"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
+PLOTS = DOCUMENT.with_suffix("")
 
 # How each question is asked when all are: together they take about 20 minutes.
 FULL: dict[str, list[str]] = {
@@ -95,11 +96,13 @@ def _ask_all(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    """Print the targets against what the results hold, and draw the plots."""
-    results = read(QUESTIONS, arguments.results)
+    """Print the targets against what the results hold; draw the plots and fill the document in when told to."""
+    records = read(QUESTIONS, arguments.results)
+    results = {question: record["result"] for question, record in records.items()}
     print(targets.table(results))
-    for path in plots.draw(results, arguments.plots):
-        print(f"drawn: {path}")
+    if arguments.write:
+        for path in [*plots.draw(results, PLOTS), document.fill(DOCUMENT, records)]:
+            print(f"written: {path}")
     return 0
 
 
@@ -134,9 +137,11 @@ def _parser() -> argparse.ArgumentParser:
     everything = questions.add_parser("all", help="every question, then the targets: about 20 minutes")
     _add_rounds(everything)
     everything.add_argument("--quick", action="store_true", help="one short round each: a few minutes")
-    shown = questions.add_parser("show", help="the targets and plots of the results that are there")
+    shown = questions.add_parser("show", help="the targets against the results that are there")
     for inner in (everything, shown):
-        inner.add_argument("--plots", type=Path, default=PLOTS, help="where plots go (default: %(default)s)")
+        inner.add_argument(
+            "--write", action="store_true", help="into docs/performance.md and its plots as well"
+        )
     for inner in questions.choices.values():
         inner.add_argument("--results", type=Path, default=RESULTS, help="where the JSON goes")
     questions.add_parser("setup", help="install the peers, those from Debian's packages where we are root")

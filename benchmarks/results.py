@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from benchmarks.peers import PEERS
 from benchmarks.runs import Result
@@ -35,11 +36,11 @@ def write(question: str, result: Result, directory: Path) -> Path:
     return path
 
 
-def read(questions: Iterable[str], directory: Path) -> dict[str, Result]:
-    """Return question → result for those that have been answered."""
+def read(questions: Iterable[str], directory: Path) -> dict[str, dict[str, Any]]:
+    """Return question → record, as `write` wrote it, for those that have been answered."""
     paths = {question: directory / f"{question}.json" for question in questions}
     return {
-        question: json.loads(path.read_text(encoding="utf-8"))["result"]
+        question: json.loads(path.read_text(encoding="utf-8"))
         for question, path in paths.items()
         if path.exists()
     }

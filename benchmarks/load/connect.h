@@ -8,38 +8,9 @@
 
 #include "events.h"
 
-enum { SOURCES = 200, CONNECTING = -2, UPGRADING = -1 };
+enum { SOURCES = 200 };
 
 static struct histogram openings;
-static int steps_done[MOST];
-static double opened_at[MOST];
-
-static void begin(void) {
-    static int source;
-    int fd = dial_from(1 + source++ % SOURCES, SOCK_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLOUT, .data.fd = fd};
-    steps_done[fd] = CONNECTING;
-    opened_at[fd] = now_s();
-    epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event);
-}
-
-/* Go on as far as the answers that are there allow; whether the connection is subscribed now. */
-static int advance(int fd, const struct dialect *dialect) {
-    if (steps_done[fd] == CONNECTING) {
-        struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-        epoll_ctl(poll_fd, EPOLL_CTL_MOD, fd, &event);
-        send_upgrade(fd, dialect, option("path", "/ws"));
-        steps_done[fd] = UPGRADING;
-        return 0;
-    }
-    read_more(fd);
-    for (;;) {
-        int step = steps_done[fd];
-        if (!(step == UPGRADING ? take_upgrade(fd) : take_message(fd, dialect->steps[step].expect))) return 0;
-        if (++steps_done[fd] == dialect->step_count) return 1;
-        say_step(fd, dialect, steps_done[fd]);
-    }
-}
 
 static void connecting(void) {
     int concurrency = number("concurrency", "16"), open = 0;
@@ -51,13 +22,14 @@ static void connecting(void) {
     long long begun = 0;
     for (;;) {
         double now = now_s();
-        for (; open < concurrency && now < end; open++, begun++) begin();
-        if (now >= end && (!open || now > end + DRAIN_S)) break;
+        for (; open < concurrency && now < end; open++, begun++) begin(1 + (int)(begun % SOURCES));
+        if (now >= end && (!open || is_drained(now, end))) break;
         int ready = epoll_wait(poll_fd, events, 1024, 100);
         for (int i = 0; i < ready; i++) {
             int fd = events[i].data.fd;
-            if (!advance(fd, &dialect)) continue;
-            note_latency(&openings, now_s() - opened_at[fd]);
+            if (!advance(fd, &dialect, dialect.step_count)) continue;
+            progress_s = now_s();
+            note_latency(&openings, progress_s - opened_at[fd]);
             stream_close(fd);
             open--;
         }
@@ -71,11 +43,14 @@ static void connecting(void) {
     print_end(seconds);
 }
 
+static void leave(int fd) { epoll_ctl(poll_fd, EPOLL_CTL_DEL, fd, NULL); }
+
 static void idle(void) {
     struct dialect dialect = dialect_option("dialect");
     int open = 0, wanted;
     while (scanf("%d", &wanted) == 1) {
-        for (; open < wanted; open++) subscribed(&dialect);
+        open_many(&dialect, wanted - open, leave);
+        open = wanted;
         printf("%d\n", open);
         fflush(stdout);
     }

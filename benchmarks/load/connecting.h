@@ -4,6 +4,8 @@
 
 #include "dialects.h"
 
+enum { PATIENCE_S = 30 };
+
 static char **options;
 static int poll_fd;
 
@@ -59,8 +61,11 @@ static int dial_from(int source, int flags) {
     return fd;
 }
 
+/* Connect and wait for it; so do reads, a second each, so that whoever waits can lose patience. */
 static int dial(void) {
     int fd = dial_from(0, 0);
+    struct timeval second = {.tv_sec = 1};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
     start_tls(fd);
     return fd;
 }
@@ -126,29 +131,49 @@ static void read_more(int fd) {
     }
 }
 
+static void must_end_by(double deadline) {
+    if (now_s() < deadline) return;
+    fprintf(stderr, "the server does not answer\n");
+    exit(1);
+}
+
 static void expect(int fd, const char *start) {
-    while (!take_message(fd, start)) read_more(fd);
+    double deadline = now_s() + PATIENCE_S;
+    for (; !take_message(fd, start); must_end_by(deadline)) read_more(fd);
 }
 
-/* Open a connection and go `steps` steps. */
-static int open_connection(const struct dialect *dialect, const char *path, int steps) {
-    int fd = dial();
-    send_upgrade(fd, dialect, path);
-    while (!take_upgrade(fd)) read_more(fd);
-    for (int step = 0; step < steps; step++) {
-        say_step(fd, dialect, step);
-        expect(fd, dialect->steps[step].expect);
+enum { CONNECTING = -2, UPGRADING = -1, OPENINGS = 64 };
+
+static int steps_done[MOST];
+static double opened_at[MOST];
+
+/* Begin to open a connection that is watched from now on; TLS is agreed on at once. */
+static void begin(int source) {
+    int is_tls = number("tls", "0"), fd = dial_from(source, is_tls ? 0 : SOCK_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLOUT, .data.fd = fd};
+    start_tls(fd);
+    if (is_tls) fcntl(fd, F_SETFL, O_NONBLOCK);
+    steps_done[fd] = CONNECTING;
+    opened_at[fd] = now_s();
+    epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Go on as far as the answers that are there allow; whether the connection has gone `steps` steps now. */
+static int advance(int fd, const struct dialect *dialect, int steps) {
+    if (steps_done[fd] == CONNECTING) {
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+        epoll_ctl(poll_fd, EPOLL_CTL_MOD, fd, &event);
+        send_upgrade(fd, dialect, option("path", "/ws"));
+        steps_done[fd] = UPGRADING;
+        return 0;
     }
-    return fd;
-}
-
-/* A session that can publish or call. */
-static int joined(const struct dialect *dialect, const char *path) {
-    return open_connection(dialect, path, dialect->step_count ? dialect->step_count - 1 : 0);
-}
-
-static int subscribed(const struct dialect *dialect) {
-    return open_connection(dialect, option("path", "/ws"), dialect->step_count);
+    read_more(fd);
+    for (;;) {
+        int step = steps_done[fd];
+        if (!(step == UPGRADING ? take_upgrade(fd) : take_message(fd, dialect->steps[step].expect))) return 0;
+        if (++steps_done[fd] == steps) return 1;
+        say_step(fd, dialect, steps_done[fd]);
+    }
 }
 
 /* Answer what keeps a connection alive; whether the frame was that. */
@@ -163,6 +188,59 @@ static int is_answered(int fd, const struct dialect *dialect, const struct frame
         return 1;
     }
     return 0;
+}
+
+/* Read from a connection that is open and waits: nothing but what keeps it alive can have come. */
+static void keep_alive(int fd, const struct dialect *dialect) {
+    size_t at = 0;
+    struct frame frame;
+    read_more(fd);
+    for (; next_frame(&streams[fd], at, &frame); at += frame.size) is_answered(fd, dialect, &frame);
+    stream_drop(&streams[fd], at);
+}
+
+/* Open so many subscribed connections, some at a time: a server may let each answer wait for its next turn. */
+static void open_many(const struct dialect *dialect, int count, void (*take)(int fd)) {
+    struct epoll_event events[OPENINGS];
+    double deadline = now_s() + PATIENCE_S;
+    for (int begun = 0, done = 0; done < count;) {
+        for (; begun < count && begun - done < OPENINGS; begun++) begin(0);
+        int ready = epoll_wait(poll_fd, events, OPENINGS, 100);
+        for (int i = 0; i < ready; i++) {
+            int fd = events[i].data.fd;
+            if (steps_done[fd] == dialect->step_count) {
+                keep_alive(fd, dialect);
+                continue;
+            }
+            if (!advance(fd, dialect, dialect->step_count)) continue;
+            take(fd);
+            done++;
+            deadline = now_s() + PATIENCE_S;
+        }
+        must_end_by(deadline);
+    }
+}
+
+/* Open a connection and go `steps` steps. */
+static int open_connection(const struct dialect *dialect, const char *path, int steps) {
+    int fd = dial();
+    send_upgrade(fd, dialect, path);
+    double deadline = now_s() + PATIENCE_S;
+    for (; !take_upgrade(fd); must_end_by(deadline)) read_more(fd);
+    for (int step = 0; step < steps; step++) {
+        say_step(fd, dialect, step);
+        expect(fd, dialect->steps[step].expect);
+    }
+    return fd;
+}
+
+/* A session that can publish or call. */
+static int joined(const struct dialect *dialect, const char *path) {
+    return open_connection(dialect, path, dialect->step_count ? dialect->step_count - 1 : 0);
+}
+
+static int subscribed(const struct dialect *dialect) {
+    return open_connection(dialect, option("path", "/ws"), dialect->step_count);
 }
 
 /* A text of `length` characters, as a client's figures would fill it. */

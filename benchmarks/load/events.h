@@ -5,11 +5,12 @@
 #include "connecting.h"
 #include "figures.h"
 
-enum { DRAIN_S = 10, STAMP_DIGITS = 16 };
+enum { DRAIN_S = 5, STAMP_DIGITS = 16 };
 
 static long long received;
 static struct histogram deliveries;
 static int is_stamped; /* whether each delivery's age counts */
+static double progress_s; /* when something was received last */
 
 /* A JSON object of about `bytes` bytes with the time it is due; `stamp` tells where that stands. */
 static char *payload_text(int bytes, char **stamp) {
@@ -40,17 +41,24 @@ static int count_events(int fd, const struct dialect *dialect) {
     int is_open = stream_read(stream, fd);
     size_t at = 0;
     struct frame frame;
-    double now = is_stamped ? now_s() : 0;
+    double now = now_s();
     while (next_frame(stream, at, &frame)) {
         at += frame.size;
         int count = events_in(dialect, &frame);
         if (!count && !is_answered(fd, dialect, &frame)) continue;
         received += count;
+        progress_s = now;
         if (count && is_stamped) note_latency(&deliveries, now - read_stamp(frame.payload, frame.length));
     }
     stream_drop(stream, at);
     return is_open;
 }
+
+/* A subscriber is watched since it was begun. */
+static void stay(int fd) { (void)fd; }
+
+/* Whether nothing has come for so long that nothing will. */
+static int is_drained(double now, double end) { return now > end + DRAIN_S && now > progress_s + DRAIN_S; }
 
 static void must_count_events(int fd, const struct dialect *dialect) {
     if (count_events(fd, dialect)) return;

@@ -51,7 +51,7 @@ static long long publish_window(int count, int window, double end) {
             sent_at[published++ % window] = now;
             publish(published, now);
         }
-        if (now >= end && (received >= published * count || now > end + DRAIN_S)) break;
+        if (now >= end && (received >= published * count || is_drained(now, end))) break;
         read_events(100);
         now = now_s();
         while (completed < received / count) note_latency(all, now - sent_at[completed++ % window]);
@@ -65,7 +65,7 @@ static long long publish_at_rate(int count, double rate, double start, double en
     for (;;) {
         double now = now_s(), due = start + (double)published / rate;
         for (; due <= now && due < end; due = start + (double)published / rate) publish(++published, due);
-        if (now >= end && (received >= published * count || now > end + DRAIN_S)) break;
+        if (now >= end && (received >= published * count || is_drained(now, end))) break;
         double wait_s = due < end ? due - now_s() : 0.1;
         read_events(wait_s > 0 ? (int)(wait_s * 1e3) : 0);
     }
@@ -89,7 +89,7 @@ static void fanout(void) {
     if (!idle) fail("calloc");
     theirs = dialect_option("dialect");
     own = dialect_option("publisher_dialect");
-    for (int i = 0; i < count; i++) watch(subscribed(&theirs));
+    open_many(&theirs, count, stay);
     for (int i = 0; i < stalled; i++) idle[i] = subscribed(&theirs);
     watch(publisher = joined(&own, option("publish_path", option("path", "/ws"))));
     payload = payload_text(number("payload", "250"), &stamp);
@@ -113,7 +113,7 @@ static void listen_to_others(void) {
     int count = number("subscribers", "1");
     long long expected = -1;
     theirs = dialect_option("dialect");
-    for (int i = 0; i < count; i++) watch(subscribed(&theirs));
+    open_many(&theirs, count, stay);
     publisher = -1;
     await_go();
     watch(STDIN_FILENO);
@@ -132,7 +132,7 @@ static void listen_to_others(void) {
                 last = now_s();
             }
         }
-        if (expected >= 0 && now_s() > last + DRAIN_S) break;
+        if (expected >= 0 && is_drained(now_s(), last)) break;
     }
     printf("{");
     print_count("received", received);

@@ -4,7 +4,7 @@
  *   for all of them                  host=127.0.0.1 port=N path=/ws dialect=… (dialects.h) tls=0|1
  *
  * It says "ready" when all is set up, waits for a line, and prints its figures as JSON. Only what was received counts; a
- * run ends when everything that was sent has arrived, or after 10 s.
+ * run ends when everything that was sent has arrived, or when nothing has come for 5 s.
  */
 #include "connect.h"
 #include "fanout.h"

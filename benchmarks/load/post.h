@@ -80,7 +80,7 @@ static void post(void) {
     double duration = atof(option("seconds", "1")), rate = atof(option("rate", "0"));
     struct dialect dialect = dialect_option("dialect");
     struct epoll_event events[1024];
-    for (int i = 0; i < count; i++) watch(subscribed(&dialect));
+    open_many(&dialect, count, stay);
     for (int i = 0; i < connections; i++) {
         int fd = free_posters[free_count++] = dial();
         is_poster[fd] = 1;
@@ -102,7 +102,7 @@ static void post(void) {
             while (free_count && now < end) send_post(free_posters[--free_count], now);
         }
         int is_over = now >= end && answered == posted && received >= accepted * batch * count;
-        if (is_over || now > end + DRAIN_S) break;
+        if (is_over || is_drained(now, end)) break;
         int ready = epoll_wait(poll_fd, events, 1024, (int)(wait_s * 1e3));
         for (int i = 0; i < ready; i++) {
             int fd = events[i].data.fd;

@@ -29,7 +29,7 @@ static int take_results(int fd, const struct dialect *dialect, const double *sen
     size_t at = 0;
     struct frame frame;
     int is_open = stream_read(stream, fd);
-    double now = now_s();
+    double now = progress_s = now_s();
     while (next_frame(stream, at, &frame)) {
         at += frame.size;
         if (is_answered(fd, dialect, &frame)) continue;
@@ -66,7 +66,7 @@ static void rpc(void) {
             snprintf(message, sizeof message, "[48,%lld,{},\"bench.echo\",[\"%s\"]]", called, args);
             say_json(caller, &dialect, message);
         }
-        if (now >= end && (calls.count >= called || now > end + DRAIN_S)) break;
+        if (now >= end && (calls.count >= called || is_drained(now, end))) break;
         int ready = epoll_wait(poll_fd, events, 8, 100);
         for (int i = 0; i < ready; i++) {
             int is_open = events[i].data.fd == callee ? answer_invocations(callee, &dialect, args)

@@ -43,7 +43,7 @@ def _run(_wants: Wants) -> Iterator[Server]:
     port = free_port()
     command = [
         str(environment("channels")), "-m", "uvicorn", "channels_application:application", "--host", "127.0.0.1",
-        "--port", str(port), "--log-level", "critical",
+        "--port", str(port), "--log-level", "critical", "--ws-ping-timeout", "600",
     ]  # fmt: skip
     started = time.monotonic()
     with (

@@ -33,7 +33,8 @@ def measure(arguments: argparse.Namespace) -> Result:
 
     def cases(name: str, server: Server) -> dict[str, Measurement]:
         most = MOST_SUBSCRIBERS.get(name, max(arguments.subscribers))
-        figures = {}
+        # A server that has had 10,000 subscribers keeps some of their memory: the idle ones come first.
+        figures = _idle(server, arguments.connections) if name == "heliograph" else {}
         for count in arguments.subscribers:
             if count <= most:
                 chosen = argparse.Namespace(**{**vars(arguments), "subscribers": count})
@@ -41,14 +42,16 @@ def measure(arguments: argparse.Namespace) -> Result:
                     **fanout.case(server, chosen, in_flight=1),
                     "subscribers": count,
                 }
-        if name == "heliograph":
-            for count, memory_mib in zip(
-                arguments.connections, memory_at(server, arguments.connections), strict=True
-            ):
-                figures[f"{count:,} idle connections"] = {"connections": count, "memory_mib": memory_mib}
         return figures
 
     return rounds(arguments, "growth", cases)
+
+
+def _idle(server: Server, counts: list[int]) -> dict[str, Measurement]:
+    return {
+        f"{count:,} idle connections": {"connections": count, "memory_mib": memory_mib}
+        for count, memory_mib in zip(counts, memory_at(server, counts), strict=True)
+    }
 
 
 def table(result: Result) -> str:

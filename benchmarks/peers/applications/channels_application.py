@@ -16,8 +16,16 @@ settings.configure(
     CHANNEL_LAYERS={
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            # The default of 100 would drop what a slow moment leaves behind.
-            "CONFIG": {"hosts": [f"redis://127.0.0.1:{os.environ['REDIS_PORT']}"], "capacity": 100_000},
+            # The defaults, 100 of each, would drop what a slow moment leaves behind, and end connections.
+            "CONFIG": {
+                "hosts": [
+                    {
+                        "address": f"redis://127.0.0.1:{os.environ['REDIS_PORT']}",
+                        "max_connections": 100_000,
+                    }
+                ],
+                "capacity": 100_000,
+            },
         }
     },
 )

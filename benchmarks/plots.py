@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.peers import PEERS
 from benchmarks.runs import Result
 from benchmarks.svg import Chart, Series
 
-COLOURS = {
-    "heliograph": "accent",
-    "crossbar": "warm",
-    "nchan": "cool",
-    "floor": "muted",
+LINES = {
+    "heliograph": ("Heliograph", "accent"),
+    "crossbar": ("Crossbar.io", "warm"),
+    "nchan": ("nchan", "cool"),
+    "floor": ("C, one send() each", "muted"),
 }
+"""What is drawn, with its label and its colour."""
 
 
 def draw(results: dict[str, Result], directory: Path) -> Iterator[Path]:
@@ -43,10 +43,11 @@ def draw(results: dict[str, Result], directory: Path) -> Iterator[Path]:
 def _series(result: Result, x: str, y: str) -> list[Series]:
     """Return a line for each peer with the points of the cases that have both figures."""
     found = []
-    for name, cases in result.items():
+    for name, (title, colour) in LINES.items():
+        cases = result.get(name, {})
         points = sorted(
             (figures[x], figures[y]) for figures in cases.values() if x in figures and y in figures
         )
         if len(points) > 1:
-            found.append(Series(PEERS[name].title(), COLOURS.get(name, "muted"), points))
+            found.append(Series(title, colour, points))
     return found

@@ -15,7 +15,7 @@ def configuration(port: int, wants: Wants) -> dict[str, Any]:
     if wants.tls:
         files = certificate()
         endpoint["tls"] = {"certificate": str(files[0]), "key": str(files[1])}
-    transport = {
+    transport: dict[str, Any] = {
         "type": "web",
         "endpoint": endpoint,
         "paths": {

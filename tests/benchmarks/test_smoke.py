@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import targets
+from benchmarks import document, targets
 from benchmarks.plots import draw
 from benchmarks.questions import QUESTIONS, patterns
 from benchmarks.runs import Result
@@ -102,3 +102,30 @@ def test_plots_are_drawn_of_what_is_there(tmp_path: Path) -> None:
 
     assert [path.name for path in drawn] == ["matching.svg"]
     assert drawn[0].read_text().count("<circle") == len(cases)
+
+
+@pytest.mark.parametrize(("load", "is_preliminary"), [(0.9, False), (9.0, True)])
+def test_the_page_gets_the_figures_between_its_marks_and_says_when_others_were_at_work(
+    tmp_path: Path,
+    load: float,
+    is_preliminary: bool,
+) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"before\n{document.BEGIN}\nold\n{document.END}\nafter\n")
+    figures = {"ready_s": 0.5, "memory_mib": 30.0, "installed_mib": 40.0, "distributions": 25}
+    record = {
+        "machine": "a machine",
+        "when": "2026-11-27T20:00:00+00:00",
+        "load_average_1_min": load,
+        "result": {"heliograph": {"": figures}},
+    }
+
+    document.fill(page, {"startup": record})
+
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert "Measured on a machine, 2026-11-27." in text
+    assert "| 0.50 |" in text
+    assert ("Preliminary" in text) is is_preliminary

@@ -28,6 +28,7 @@ COMMANDS = {
     "make test": "runs these tests",
     "make bench ARGS=setup": "installs other systems",
     "make bench": "takes 20 minutes; tests/benchmarks asks each of its questions in short",
+    'make bench ARGS="show --write"': "writes this page; tests/benchmarks has it write another",
     "make install": "fetches packages; `make test` has done the same before these tests",
     f"""{_BRIDGE} '{{"topic": "news", "args": ["hello"]}}'""": _SHOWN,
     """curl http://127.0.0.1:8080/lp/open -d '{"protocols": ["wamp.2.json"]}'""": _LONG_POLL,

@@ -10,6 +10,7 @@ enum { FINE_BITS = 6, BUCKETS = (64 - FINE_BITS) << FINE_BITS };
 /* Latencies in microseconds; a bucket is at most 1.6 % wide, so a minute of them takes no more room than a second. */
 struct histogram {
     long long buckets[BUCKETS], count;
+    double most_s;
 };
 
 static int bucket_of(long long microseconds) {
@@ -27,6 +28,7 @@ static double bucket_start_us(int bucket) {
 static void note_latency(struct histogram *histogram, double seconds) {
     histogram->buckets[bucket_of((long long)(seconds * 1e6))]++;
     histogram->count++;
+    if (seconds > histogram->most_s) histogram->most_s = seconds;
 }
 
 static double percentile_ms(const struct histogram *histogram, double share) {
@@ -59,6 +61,7 @@ static void print_latencies(const char *prefix, const struct histogram *histogra
     const char *names[] = {"p50", "p90", "p99", "p999"};
     const double shares[] = {0.5, 0.9, 0.99, 0.999};
     for (int i = 0; i < 4; i++) printf("\"%s%s_ms\": %.4f, ", prefix, names[i], percentile_ms(histogram, shares[i]));
+    printf("\"%smax_ms\": %.4f, ", prefix, histogram->most_s * 1e3);
 }
 
 /* The end of the JSON that `printf("{")` began. */

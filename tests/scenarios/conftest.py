@@ -1,17 +1,16 @@
 """One router process for a module, and the ways to be linked to it."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 import uvloop
 
-from tests.support.links import Link
-from tests.support.nodes import RouterProcess, node_config, router_process
+from tests.support.links import SERIALIZERS, TRANSPORTS, Link, linked_router
+from tests.support.nodes import RouterProcess
 from tests.support.websocket import abort_all_connections
 
-SERIALIZERS = ("json", "msgpack", "cbor")
+Ends = tuple[tuple[str, str], ...]
 
 
 def pytest_asyncio_loop_factories(
@@ -29,18 +28,57 @@ async def connections_end() -> AsyncIterator[None]:
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterProcess]:
-    with router_process(tmp_path_factory.mktemp("router"), node_config()) as running:
+    with linked_router(tmp_path_factory.mktemp("router")) as running:
         yield running
 
 
-LINKS = [(name,) for name in SERIALIZERS] + [
-    (first, second) for first in SERIALIZERS for second in SERIALIZERS if first != second
+PLAIN: list[Ends] = [((transport, serializer),) for transport in TRANSPORTS for serializer in SERIALIZERS]
+"""All clients of a test over one transport, in one format."""
+
+CROSSED: list[Ends] = [
+    (("ws", first), ("ws", second)) for first in SERIALIZERS for second in SERIALIZERS if first != second
 ]
+MIXED: list[Ends] = [
+    (("ws", "json"), ("rawsocket", "cbor")),
+    (("longpoll", "json"), ("ws", "msgpack")),
+    (("unix", "msgpack"), ("wss", "json"), ("universal_rawsocket", "cbor")),
+]
+"""Clients that meet from different transports and formats."""
+
+USUAL: list[Ends] = [
+    (("ws", "json"),),
+    (("ws", "msgpack"),),
+    (("ws", "cbor"),),
+    (("wss", "msgpack"),),
+    (("rawsocket", "json"),),
+    (("unix", "cbor"),),
+    (("universal_rawsocket", "msgpack"),),
+    (("universal_ws", "json"),),
+    (("longpoll", "json"),),
+    *MIXED,
+]
+"""Each transport and each format, at least once."""
+
+WHOLE_PRODUCT = {"test_conversations"}
+"""Modules that run over every link in `make test`; the others run over the usual ones, and the rest in `make soak`."""
 
 
-@pytest.fixture(params=LINKS, ids="×".join)
-async def link(request: pytest.FixtureRequest, router: RouterProcess) -> Any:
-    async with AsyncExitStack() as stack:
-        made = Link(router.address, request.param)
-        stack.callback(made.drop_all)
-        yield made
+def _name(ends: Ends) -> str:
+    return "×".join(f"{transport}-{serializer}" for transport, serializer in ends)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each test that asks for a link all of them."""
+    if "link" not in metafunc.fixturenames:
+        return
+    is_whole = metafunc.module.__name__.rpartition(".")[2] in WHOLE_PRODUCT
+    links = [
+        pytest.param(ends, id=_name(ends), marks=[] if is_whole or ends in USUAL else [pytest.mark.soak])
+        for ends in [*PLAIN, *CROSSED, *MIXED]
+    ]
+    metafunc.parametrize("link", links, indirect=True)
+
+
+@pytest.fixture
+def link(request: pytest.FixtureRequest, router: RouterProcess) -> Link:
+    return Link(router, request.param)

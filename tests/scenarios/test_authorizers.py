@@ -1,15 +1,14 @@
 """A procedure decides who may do what: whoever asks waits, and so does all that stands behind the question."""
 
 import asyncio
-import struct
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.links import Link
-from tests.support.nodes import ALLOW_ALL, RouterProcess, node_config, router_process, web_transport
-from tests.support.websocket import CLOSE, WampClient, post_json
+from tests.support.links import Client, Link, linked_router
+from tests.support.nodes import ALLOW_ALL, RouterProcess
+from tests.support.websocket import post_json
 
 AUTHORIZER = "com.example.authorize"
 REALM = {
@@ -32,15 +31,14 @@ PATHS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterProcess]:
-    config = node_config(web_transport(PATHS), realm=REALM)
-    with router_process(tmp_path_factory.mktemp("router"), config) as running:
+    with linked_router(tmp_path_factory.mktemp("router"), PATHS, realm=REALM) as running:
         yield running
 
 
 class Authorizer:
     """The program that decides."""
 
-    def __init__(self, client: WampClient) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
     @classmethod
@@ -62,7 +60,7 @@ class Question:
 
     def __init__(
         self,
-        client: WampClient,
+        client: Client,
         invocation: int,
         details: dict[str, Any],
         uri: str,
@@ -156,7 +154,7 @@ async def test_whoever_leaves_while_it_waits_is_missed_at_once_and_leaves_nothin
     authorizer, client = await Authorizer.join(link), await link.join()
     await client.send([32, 1, {}, "com.t"], [32, 2, {}, "com.u"])
     question = await authorizer.asked()
-    client.socket.abort()
+    await client.break_off()
     async with asyncio.timeout(3):  # less than the authorizer may take
         while (await router.metrics())["sessions"] > 1:
             pass
@@ -175,15 +173,13 @@ async def test_whoever_says_close_behind_a_question_has_its_say_first(link: Link
     )
     await subscriber.ask(32, 1, {}, "com.t")
     await client.send([16, 1, {}, "com.t", ["a"]], [16, 2, {}, "com.t", ["b"]])
-    await client.socket.send_frame(CLOSE, struct.pack("!H", 1000))
-    client.socket.writer.write_eof()
+    await client.finish()
 
     for argument in ("a", "b"):
         await (await authorizer.asked()).answer(True)
         assert (await subscriber.receive())[4] == [argument]
 
-    assert (await client.socket.read_frame()).close_code == 1000
-    assert await client.socket.ends() == b""
+    await client.finished()
 
 
 async def test_a_flood_behind_a_question_is_not_read(link: Link, router: RouterProcess) -> None:
@@ -230,8 +226,8 @@ async def test_an_authorizer_may_have_the_publisher_disclosed(link: Link) -> Non
         await link.join("/backend"),
     ]
     assert isinstance(authorizer, Authorizer)
-    assert isinstance(publisher, WampClient)
-    assert isinstance(subscriber, WampClient)
+    assert isinstance(publisher, Client)
+    assert isinstance(subscriber, Client)
     await subscriber.ask(32, 1, {}, "com.t")
     await publisher.send([16, 1, {}, "com.t"])
     await (await authorizer.asked()).answer({"allow": True, "disclose": True})
@@ -260,7 +256,7 @@ async def test_an_authorizer_that_dies_denies_at_once(link: Link) -> None:
     authorizer, client = await Authorizer.join(link), await link.join()
     await client.send([16, 1, {"acknowledge": True}, "com.t"])
     await authorizer.asked()
-    authorizer._client.socket.abort()
+    await authorizer._client.break_off()
     assert (await client.receive())[:5] == [8, 16, 1, {}, "wamp.error.not_authorized"]
 
 

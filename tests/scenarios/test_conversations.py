@@ -112,7 +112,7 @@ async def test_a_callee_that_dies_leaves_no_caller_waiting(link: Link) -> None:
     await callee.ask(64, 1, {}, PROCEDURE)
     await caller.send([48, 7, {}, PROCEDURE])
     await callee.receive()
-    callee.socket.abort()
+    await callee.break_off()
     assert (await caller.receive())[:5] == [8, 48, 7, {}, "wamp.error.canceled"]
     # The procedure is free again.
     assert (await caller.ask(64, 8, {}, PROCEDURE))[0] == 65

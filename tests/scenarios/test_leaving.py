@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.links import Link
-from tests.support.nodes import ALLOW_ALL, RouterProcess, node_config, router_process, web_transport
-from tests.support.websocket import CLOSE, WampClient
+from tests.support.links import Client, Link, linked_router
+from tests.support.nodes import ALLOW_ALL, RouterProcess
 
 GOODBYE_TIMEOUT_S = 0.3
 REALM = {
@@ -36,8 +35,7 @@ PATHS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterProcess]:
-    config = node_config(web_transport(PATHS), realm=REALM)
-    with router_process(tmp_path_factory.mktemp("router"), config) as running:
+    with linked_router(tmp_path_factory.mktemp("router"), PATHS, realm=REALM) as running:
         yield running
 
 
@@ -47,7 +45,7 @@ async def at_most(seconds: float) -> AsyncIterator[None]:
         yield
 
 
-async def _kill(admin: WampClient, victim: WampClient, **how: object) -> None:
+async def _kill(admin: Client, victim: Client, **how: object) -> None:
     result = await admin.ask(48, 1, {}, "wamp.session.kill", [victim.session_id], how)
     assert result[:2] == [50, 1], result
 
@@ -59,7 +57,7 @@ async def test_a_killed_session_hears_why_and_its_socket_closes_when_it_has_answ
     assert await victim.receive() == [6, {"message": "enough"}, "com.example.enough"]
     await victim.send([6, {}, "wamp.close.goodbye_and_out"])
 
-    assert (await victim.socket.closed()).close_code == 1000
+    await victim.closed()
 
 
 async def test_a_killed_session_that_does_not_answer_is_closed_in_time(
@@ -75,8 +73,7 @@ async def test_a_killed_session_that_does_not_answer_is_closed_in_time(
     await victim.send([16, 1, {"acknowledge": True}, "com.t"], [32, 2, {}, "com.t"])
 
     async with at_most(GOODBYE_TIMEOUT_S + 2):
-        frame = await victim.socket.read_frame()
-    assert (frame.opcode, frame.close_code) == (CLOSE, 1000)
+        await victim.closed()
 
 
 async def test_a_rule_for_everything_does_not_open_the_procedures_that_kill(link: Link) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.links import Link
-from tests.support.nodes import ALLOW_ALL, RouterProcess, node_config, router_process
-from tests.support.websocket import ABLE_ROLES, WampClient
+from tests.support.links import Client, Link, linked_router
+from tests.support.nodes import ALLOW_ALL, RouterProcess
+from tests.support.websocket import ABLE_ROLES
 
 PROCEDURE = "com.example.p"
 REALM = {
@@ -28,24 +28,24 @@ REALM = {
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterProcess]:
-    with router_process(tmp_path_factory.mktemp("router"), node_config(realm=REALM)) as running:
+    with linked_router(tmp_path_factory.mktemp("router"), realm=REALM) as running:
         yield running
 
 
-async def register(client: WampClient, procedure: str = PROCEDURE, **options: object) -> int:
+async def register(client: Client, procedure: str = PROCEDURE, **options: object) -> int:
     code, _, registration = await client.ask(64, 1, options, procedure)
     assert code == 65
     return int(registration)
 
 
-async def invoked(client: WampClient) -> tuple[int, dict[str, Any]]:
+async def invoked(client: Client) -> tuple[int, dict[str, Any]]:
     """Return id and details of the invocation that must come next."""
     message = await client.receive()
     assert message[0] == 68, message
     return message[1], message[3]
 
 
-async def pair(link: Link, **options: object) -> tuple[WampClient, WampClient]:
+async def pair(link: Link, **options: object) -> tuple[Client, Client]:
     """Return a caller and a callee of the procedure that can do everything."""
     caller, callee = await link.join(roles=ABLE_ROLES), await link.join(roles=ABLE_ROLES)
     await register(callee, **options)
@@ -137,7 +137,7 @@ async def test_a_caller_that_dies_stops_its_callee(link: Link) -> None:
     await caller.send([48, 5, {}, PROCEDURE])
     invocation, _ = await invoked(callee)
 
-    caller.socket.abort()
+    await caller.break_off()
 
     interrupt = await callee.receive()
     assert (interrupt[:2], interrupt[2]["mode"]) == ([69, invocation], "killnowait")
@@ -145,7 +145,7 @@ async def test_a_caller_that_dies_stops_its_callee(link: Link) -> None:
     assert await callee.ask(66, 2, await _registration(callee)) == [67, 2]
 
 
-async def _registration(client: WampClient) -> int:
+async def _registration(client: Client) -> int:
     result = await client.ask(48, 99, {}, "wamp.registration.lookup", [PROCEDURE])
     return int(result[3][0])
 
@@ -229,7 +229,7 @@ async def test_a_caller_that_discloses_itself_is_named(link: Link) -> None:
     assert (details["caller"], details["caller_authrole"]) == (caller.session_id, "anonymous")
 
 
-def _binary(client: WampClient, data: bytes) -> Any:
+def _binary(client: Client, data: bytes) -> Any:
     return "\0" + base64.b64encode(data).decode() if client.serializer == "json" else data
 
 

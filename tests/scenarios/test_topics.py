@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.links import Link
-from tests.support.nodes import ALLOW_ALL, RouterProcess, node_config, router_process
-from tests.support.websocket import ABLE_ROLES, WampClient
+from tests.support.links import Client, Link, linked_router
+from tests.support.nodes import ALLOW_ALL, RouterProcess
+from tests.support.websocket import ABLE_ROLES
 
 REALM = {
     "name": "realm1",
@@ -27,24 +27,24 @@ REALM = {
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterProcess]:
-    with router_process(tmp_path_factory.mktemp("router"), node_config(realm=REALM)) as running:
+    with linked_router(tmp_path_factory.mktemp("router"), realm=REALM) as running:
         yield running
 
 
-async def publish(client: WampClient, topic: str, *args: object, **options: object) -> int:
+async def publish(client: Client, topic: str, *args: object, **options: object) -> int:
     """Publish, acknowledged; return the publication's id."""
     code, _, publication = await client.ask(16, 9, {"acknowledge": True, **options}, topic, list(args))
     assert code == 17
     return int(publication)
 
 
-async def subscribe(client: WampClient, topic: str, **options: object) -> int:
+async def subscribe(client: Client, topic: str, **options: object) -> int:
     code, _, subscription = await client.ask(32, 8, options, topic)
     assert code == 33
     return int(subscription)
 
 
-async def call(client: WampClient, procedure: str, *args: object, **kwargs: object) -> object:
+async def call(client: Client, procedure: str, *args: object, **kwargs: object) -> object:
     """Call one of the router's own procedures and return the only result."""
     result = await client.ask(48, 7, {}, procedure, list(args), kwargs)
     assert result[:2] == [50, 7], result
@@ -142,7 +142,7 @@ async def test_history_is_there_for_who_was_not_in_any_format(link: Link) -> Non
     assert await _events(reader, subscription, topic=topic, reverse=True, limit=1) == kept[-1:]
 
 
-async def _events(client: WampClient, subscription: object, **conditions: object) -> list[dict[str, Any]]:
+async def _events(client: Client, subscription: object, **conditions: object) -> list[dict[str, Any]]:
     result = await client.ask(48, 7, {}, "wamp.subscription.get_events", [subscription], conditions)
     assert result[:2] == [50, 7], result
     return list(result[3])
@@ -160,7 +160,7 @@ async def test_a_testament_is_read_when_its_connection_breaks(link: Link) -> Non
         is None
     )
 
-    testator.socket.abort()
+    await testator.break_off()
 
     heard = [await heir.receive(), await heir.receive()]
     assert [event[:2] for event in heard] == [[36, subscription]] * 2
@@ -192,7 +192,7 @@ async def test_who_joins_and_leaves_is_told_without_what_is_private(link: Link) 
     assert details.keys() == {"session", "authid", "authrole", "authmethod", "authprovider"}
     assert details["session"] == client.session_id
 
-    client.socket.abort()
+    await client.break_off()
     event = await observer.receive()
     assert (event[1], event[4]) == (left, [client.session_id, details["authid"], "anonymous"])
 

@@ -133,7 +133,12 @@ class RouterProcess:
         self.errors = errors
         self.ready_line = ready_line
         self.addresses: list[Address] = []
+        """Of its TCP ports, in the configuration's order."""
+        self.doors: Any = None
+        """Set by `links.linked_router`."""
         for url in ready_line.split()[2:]:
+            if url.startswith("unix:"):
+                continue
             host, _, port = url.partition("://")[2].rstrip("/").rpartition(":")
             self.addresses.append((host, int(port)))
 

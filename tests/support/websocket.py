@@ -313,6 +313,24 @@ class WampClient:
         assert close.close_code == 1000, close
         return abort[2], abort[1].get("message", "")
 
+    async def closed(self) -> None:
+        """See the router say CLOSE, for no fault of ours, and the connection end."""
+        close = await self.socket.closed()
+        assert close.close_code == 1000, close
+
+    async def break_off(self) -> None:
+        """End the connection without a word, as a crash does."""
+        self.socket.abort()
+
+    async def finish(self) -> None:
+        """Say CLOSE; nothing more comes."""
+        await self.socket.send_frame(CLOSE, struct.pack("!H", 1000))
+
+    async def finished(self) -> None:
+        """See the router answer CLOSE, and the connection end."""
+        assert (await self.socket.read_frame()).close_code == 1000
+        assert await self.socket.ends() == b""
+
 
 async def connect_wamp(door: Door, serializer: str = "json", path: str = "/ws") -> WampClient:
     """Return a client before HELLO."""

@@ -71,14 +71,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test that asks for a link all of them."""
     if "link" not in metafunc.fixturenames:
         return
+    without = {transport for mark in metafunc.definition.iter_markers("not_over") for transport in mark.args}
     is_whole = metafunc.module.__name__.rpartition(".")[2] in WHOLE_PRODUCT
     links = [
         pytest.param(ends, id=_name(ends), marks=[] if is_whole or ends in USUAL else [pytest.mark.soak])
         for ends in [*PLAIN, *CROSSED, *MIXED]
+        if not without & {transport for transport, _ in ends}
     ]
     metafunc.parametrize("link", links, indirect=True)
 
 
 @pytest.fixture
-def link(request: pytest.FixtureRequest, router: RouterProcess) -> Link:
-    return Link(router, request.param)
+async def link(request: pytest.FixtureRequest, router: RouterProcess) -> AsyncIterator[Link]:
+    made = Link(router, request.param)
+    yield made
+    await made.break_off_all()

@@ -148,6 +148,8 @@ async def test_goodbye_behind_a_question_waits_for_it_too(link: Link) -> None:
     assert [(await client.receive())[0] for _ in range(2)] == [17, 6]
 
 
+# Who polls is missed when it does not come back, in `session_timeout`.
+@pytest.mark.not_over("longpoll")
 async def test_whoever_leaves_while_it_waits_is_missed_at_once_and_leaves_nothing(
     link: Link, router: RouterProcess
 ) -> None:
@@ -165,6 +167,8 @@ async def test_whoever_leaves_while_it_waits_is_missed_at_once_and_leaves_nothin
     assert (await late.ask(48, 1, {}, "wamp.subscription.lookup", ["com.t"]))[3] == [None]
 
 
+# RawSocket has no word for it: GOODBYE is the end, as above.
+@pytest.mark.not_over("rawsocket", "unix", "universal_rawsocket")
 async def test_whoever_says_close_behind_a_question_has_its_say_first(link: Link) -> None:
     authorizer, client, subscriber = (
         await Authorizer.join(link),
@@ -192,7 +196,8 @@ async def test_a_flood_behind_a_question_is_not_read(link: Link, router: RouterP
     while read != last:
         read, last = await _bytes_read(router), read
     assert read - before < 1024 * 1024
-    assert not sending.done()
+    # With TLS the client's own library takes it all.
+    assert "wss" in link.transports or not sending.done()
 
     await first.answer({"allow": True, "cache": True})
 
@@ -220,14 +225,8 @@ async def test_an_answer_that_may_be_remembered_is_not_asked_for_again(link: Lin
 
 
 async def test_an_authorizer_may_have_the_publisher_disclosed(link: Link) -> None:
-    authorizer, publisher, subscriber = [
-        await Authorizer.join(link),
-        await link.join(),
-        await link.join("/backend"),
-    ]
-    assert isinstance(authorizer, Authorizer)
-    assert isinstance(publisher, Client)
-    assert isinstance(subscriber, Client)
+    authorizer = await Authorizer.join(link)
+    publisher, subscriber = await link.join(), await link.join("/backend")
     await subscriber.ask(32, 1, {}, "com.t")
     await publisher.send([16, 1, {}, "com.t"])
     await (await authorizer.asked()).answer({"allow": True, "disclose": True})

@@ -106,7 +106,7 @@ HTTP_TABLE: list[tuple[str, bytes, int, str]] = [
         "plain HTTP for a WebSocket",
         b"GET /ws HTTP/1.1\r\n\r\n",
         426,
-        "this is a WAMP endpoint: connect with a WebSocket and a subprotocol such as wamp.2.json",
+        "this is a WAMP endpoint: connect with a WebSocket and a subprotocol such as wamp.2.cbor",
     ),
     (
         "another upgrade",
@@ -291,7 +291,7 @@ HANDSHAKE_TABLE: list[tuple[str, bytes, int, str]] = [
         "HTTP/1.0",
         upgrade_request(version="1.0"),
         426,
-        "this is a WAMP endpoint: connect with a WebSocket and a subprotocol such as wamp.2.json",
+        "this is a WAMP endpoint: connect with a WebSocket and a subprotocol such as wamp.2.cbor",
     ),
 ]
 

@@ -214,9 +214,7 @@ class WebSocketConnection(Connection, WSListener):
 
     def _on_control_frame(self, opcode: int, payload: bytes, *, reserved: bool) -> None:
         if reserved:
-            raise WebSocketViolation(
-                CLOSE_PROTOCOL_ERROR, "a reserved bit is set, no extension was negotiated"
-            )
+            raise WebSocketViolation(CLOSE_PROTOCOL_ERROR, "a reserved bit is set that no extension defines")
         if opcode == PING:
             # A pong may overtake what waits: it answers the transport, not the session.
             if not self._closing:

@@ -15,11 +15,18 @@ from typing import TYPE_CHECKING
 from heliograph import __version__
 from heliograph.auth.errors import LibraryMissing
 from heliograph.auth.secret_files import SecretUnreadable
+from heliograph.authenticating.functions import AuthenticatorFunctions
 from heliograph.config.options import NodeOptions, PathService, RouterWorker, Transport
 from heliograph.http import ServiceError
 from heliograph.http.exchange import AsgiApplication
 from heliograph.http.metrics import Metric, MetricsPath
-from heliograph.http.node_metrics import bridge_metrics, router_metrics, transport_metrics, wsgi_metrics
+from heliograph.http.node_metrics import (
+    authenticator_metrics,
+    bridge_metrics,
+    router_metrics,
+    transport_metrics,
+    wsgi_metrics,
+)
 from heliograph.http.options import (
     CallerOptions,
     MetricsOptions,
@@ -95,6 +102,7 @@ class Node:
         self._bridges: list[tuple[str, BridgePath]] = []
         self._wsgi: list[WsgiService] = []
         self._admissions: list[Admission] = []
+        self._functions: list[AuthenticatorFunctions] = []
         for number, worker in enumerate(options.workers, 1):
             self._add_router(worker, worker.id or f"worker{number:03}")
 
@@ -105,6 +113,8 @@ class Node:
             ListenFailed: an endpoint cannot be had; nothing is left running.
         """
         try:
+            for functions in self._functions:
+                await functions.start()
             for port in self._ports:
                 await port.listen(self._directory)
             for service in self._wsgi:
@@ -136,7 +146,10 @@ class Node:
             port.close()
         await asyncio.gather(*(port.drain(DRAIN_TIMEOUT_S) for port in self._ports))
         await asyncio.gather(*(service.stop() for service in self._wsgi))
-        await asyncio.gather(*(admission.stop() for admission in self._admissions))
+        await asyncio.gather(
+            *(admission.stop() for admission in self._admissions),
+            *(functions.stop() for functions in self._functions),
+        )
 
     def metrics(self) -> Iterator[Metric]:
         """Return all counters, those of one name after each other."""
@@ -145,15 +158,28 @@ class Node:
         yield from transport_metrics([(port.name, port.counters) for port in self._ports])
         yield from bridge_metrics([(name, path.counters) for name, path in self._bridges])
         yield from wsgi_metrics([service.snapshot() for service in self._wsgi])
+        yield from authenticator_metrics(
+            [snapshot for functions in self._functions for snapshot in functions.snapshots()]
+        )
 
     def _add_router(self, worker: RouterWorker, name: str) -> None:
         clock = LoopClock(self._loop)
-        admission = Admission(self._directory, clock)
+        random_id = _random_ids()
+        functions = AuthenticatorFunctions(
+            node_directory=self._directory,
+            pythonpath=worker.options.pythonpath,
+            name=f"{name}.authenticator",
+            turn=self._turn,
+            random_id=random_id,
+            agent=AGENT,
+        )
+        self._functions.append(functions)
+        admission = Admission(self._directory, clock, ask_function=functions.ask)
         self._admissions.append(admission)
         router = Router(
             worker.realms,
             deliverer=OutboxDeliverer(self._turn),
-            random_id=_random_ids(),
+            random_id=random_id,
             clock=clock,
             agent=AGENT,
             report=_LOG.warning,

@@ -177,3 +177,28 @@ def test_no_text_of_options_holds_a_secret(spoil: Spoil, tmp_path: Path) -> None
     assert options is not None
     assert "s3cret" not in repr(options)
     assert key not in repr(options)
+
+
+class TestAuthenticators:
+    def warnings(
+        self, rules: list[Any], spoil: Spoil, problems_of: ProblemsOf, **realm: Any
+    ) -> list[Problem]:
+        dynamic = {"type": "dynamic", "authenticator": "com.example.authenticate", **realm}
+        value = spoil(AUTH, {"ticket": dynamic})
+        value["workers"][0]["transports"][0]["paths"]["open"] = {"type": "websocket"}
+        value["workers"][0]["realms"][0]["roles"][0]["permissions"] = rules
+        return [problem for problem in problems_of(value) if problem.where.endswith("ticket.authenticator")]
+
+    def test_that_nobody_can_be_are_told(self, spoil: Spoil, problems_of: ProblemsOf) -> None:
+        (problem,) = self.warnings([], spoil, problems_of)
+        assert "so that everybody is refused" in problem.message
+        assert not problem.loud
+
+    @pytest.mark.parametrize("realm", [{}, {"authenticator-realm": "realm1"}])
+    def test_that_anybody_can_be_are_loud(
+        self, realm: dict[str, str], spoil: Spoil, problems_of: ProblemsOf
+    ) -> None:
+        rule = {"uri": "com.", "match": "prefix", "allow": {"register": True}}
+        (problem,) = self.warnings([rule], spoil, problems_of, **realm)
+        assert "decide for all" in problem.message
+        assert problem.loud

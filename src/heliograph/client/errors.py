@@ -5,7 +5,14 @@ from typing import Any
 
 from heliograph.wamp import errors
 
-_TEMPORARY = frozenset({errors.AUTHENTICATION_FAILED, errors.CLOSE_SYSTEM_SHUTDOWN, errors.UNAVAILABLE})
+_TEMPORARY = frozenset(
+    {
+        errors.AUTHENTICATION_FAILED,
+        errors.CLOSE_SYSTEM_SHUTDOWN,
+        errors.TOO_MANY_FAILURES,
+        errors.UNAVAILABLE,
+    }
+)
 _CREDENTIALS = frozenset(
     {
         errors.AUTHENTICATION_DENIED,

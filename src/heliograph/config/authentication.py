@@ -1,6 +1,6 @@
 """What the types cannot say about `auth`: roles that must exist, keys nobody can tell apart, secrets in the open."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -22,9 +22,10 @@ from heliograph.auth.options import (
 )
 from heliograph.config.exposure import is_loopback
 from heliograph.config.problems import Path, Problem, error, quote, quote_file, render, warning
+from heliograph.config.realms import find_callees
 from heliograph.config.secret_values import find_file_problems
 from heliograph.config.wsgi_module import find_module
-from heliograph.routing.options import SessionOptions
+from heliograph.routing.options import RealmOptions, SessionOptions
 from heliograph.transports.options import TcpEndpoint
 
 Realms = Mapping[str, frozenset[str]]
@@ -175,13 +176,33 @@ def _function(
         yield warning((*path, "create"), message)
 
 
-def authenticators_of(session: SessionOptions) -> Iterator[tuple[str, DynamicOptions]]:
-    """The dynamic authenticators of a transport, by method."""
-    if session.auth is not None:
-        for name in session.auth.__struct_fields__:
-            method = getattr(session.auth, name)
-            if isinstance(method, DynamicOptions):
-                yield name, method
+def find_authenticators(
+    path: Path, session: SessionOptions, realms: Sequence[RealmOptions], open_roles: Set[str]
+) -> Iterator[Problem]:
+    """Warn of procedures that decide who may join, and that nobody can register, or anybody.
+
+    Arguments:
+        path: of the transport
+        session: its options
+        realms: those of its router
+        open_roles: roles that sessions get without authentication
+    """
+    auth = session.auth
+    for name in () if auth is None else auth.__struct_fields__:
+        method = getattr(auth, name)
+        if not isinstance(method, DynamicOptions):
+            continue
+        # Without a realm it is that of the client.
+        where = [realm for realm in realms if method.authenticator_realm in (None, realm.name)]
+        for realm in where:
+            yield from find_callees(
+                (*path, "auth", name, "authenticator"),
+                method.authenticator,
+                realm,
+                open_roles,
+                without="everybody is refused",
+                is_decided_elsewhere=any(role.authorizer is not None for role in realm.roles),
+            )
 
 
 # --- what cannot be told apart, or checked ----------------------------------------------------------------------------

@@ -7,7 +7,12 @@ from pathlib import Path as FilePath
 
 from msgspec import Struct
 
-from heliograph.config.authentication import find_authentication_problems, find_exposed_tickets, roles_of
+from heliograph.config.authentication import (
+    find_authentication_problems,
+    find_authenticators,
+    find_exposed_tickets,
+    roles_of,
+)
 from heliograph.config.exposure import find_open_roles
 from heliograph.config.options import RouterWorker
 from heliograph.config.problems import Path, Problem, error, quote, quote_file, render, warning
@@ -123,6 +128,8 @@ def _authentication(found: Found, node: object, node_directory: FilePath) -> Ite
                 node_directory=node_directory,
                 pythonpath=_python_directories(path, node, node_directory),
             )
+            realms = [item for at, item in found if at[:2] == path[:2] and isinstance(item, RealmOptions)]
+            yield from find_authenticators(path, session, realms, _open_roles(found, path[:2]))
 
 
 def _open_roles(found: Found, worker: Path) -> frozenset[str]:

@@ -58,13 +58,41 @@ def _authorizer(
     path: Path, procedure: str, realm: RealmOptions, anonymous_roles: Set[str]
 ) -> Iterator[Problem]:
     """Warn of an authorizer that nobody can register, for then everything is denied, or anybody can."""
+    yield from find_callees(
+        path,
+        procedure,
+        realm,
+        anonymous_roles,
+        without="everything is denied",
+        is_decided_elsewhere=any(role.authorizer not in {None, procedure} for role in realm.roles),
+    )
+
+
+def find_callees(
+    path: Path,
+    procedure: str,
+    realm: RealmOptions,
+    anonymous_roles: Set[str],
+    *,
+    without: str,
+    is_decided_elsewhere: bool,
+) -> Iterator[Problem]:
+    """Warn of a procedure that decides for the router, and that nobody can register, or anybody.
+
+    Arguments:
+        path: where it is named
+        procedure: its URI
+        realm: where it is registered
+        anonymous_roles: roles that sessions get without authentication
+        without: what happens when nobody registers it
+        is_decided_elsewhere: whether an authorizer may allow it to somebody
+    """
     callees = [role for role in realm.roles if _may_register(role, procedure)]
-    is_decided_elsewhere = any(role.authorizer not in {None, procedure} for role in realm.roles)
     if not callees and not is_decided_elsewhere:
         rule = f'{{"uri": {quote(procedure)}, "allow": {{"register": true}}}}'
         yield warning(
             path,
-            f"no role of this realm has a static rule to register {quote(procedure)}, so that everything is denied; "
+            f"no role of this realm has a static rule to register {quote(procedure)}, so that {without}; "
             f"give the role of the program that implements it the permission {rule}",
         )
     for role in callees:

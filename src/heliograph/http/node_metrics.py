@@ -13,6 +13,7 @@ from heliograph.transports.counters import TransportCounters
 if TYPE_CHECKING:
     from heliograph.http.bridge import BridgeCounters
     from heliograph.http.wsgi import WsgiSnapshot
+    from heliograph.processes.child import ChildSnapshot
 
 _ROUTER_HELP = {
     "sessions_opened": "Sessions that joined a realm.",
@@ -128,3 +129,21 @@ def wsgi_metrics(services: Sequence[WsgiSnapshot]) -> Iterator[Metric]:
             add("wsgi_refused_total", text, count, service=service.child.name, reason=reason)
     for metrics in by_name.values():
         yield from metrics
+
+
+def authenticator_metrics(children: Sequence[ChildSnapshot]) -> Iterator[Metric]:
+    """Return whether the processes of authenticator functions are well."""
+    for child in children:
+        yield Metric(
+            "authenticator_ready",
+            "Whether the function can be asked.",
+            int(child.state == "ready"),
+            {"authenticator": child.name},
+        )
+    for child in children:
+        yield Metric(
+            "authenticator_restarts_total",
+            "Times its process was started again.",
+            child.restarts,
+            {"authenticator": child.name},
+        )

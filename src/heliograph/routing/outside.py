@@ -12,6 +12,7 @@ from heliograph.routing.options import SessionOptions
 
 if TYPE_CHECKING:
     from heliograph.routing.authenticators.cookie import Cookies
+    from heliograph.routing.router_caller import RouterCaller
 
 
 def _no_files(secret: str | SecretFile) -> str:
@@ -20,7 +21,7 @@ def _no_files(secret: str | SecretFile) -> str:
     return secret
 
 
-def _no_functions(_options: FunctionOptions) -> DynamicOptions:
+def _no_functions(_options: FunctionOptions) -> tuple[DynamicOptions, RouterCaller]:
     raise TypeError("a function needs somebody who starts its process")
 
 
@@ -29,12 +30,12 @@ class Outside(Struct, frozen=True, kw_only=True):
 
     Attributes:
         read_secret: returns a secret that may stand in a file.
-        ask_function: starts the process of a Python function and returns how to ask it.
+        ask_function: returns how to ask the process of a Python function, and who does.
         cookies: returns whom the cookies of a transport stand for; None where it has none.
     """
 
     read_secret: Callable[[str | SecretFile], str] = _no_files
-    ask_function: Callable[[FunctionOptions], DynamicOptions] = _no_functions
+    ask_function: Callable[[FunctionOptions], tuple[DynamicOptions, RouterCaller]] = _no_functions
     cookies: Callable[[SessionOptions], Cookies | None] = lambda _options: None
 
 

@@ -65,7 +65,7 @@ class RouterCaller:
 
     def is_callee(self, session: Session, procedure: str) -> bool:
         """Return whether `session` implements `procedure` itself, not by a pattern."""
-        return self._is_registered(procedure) and self._realm.dealer.procedures.is_callee(session, procedure)
+        return self.is_registered(procedure) and self._realm.dealer.procedures.is_callee(session, procedure)
 
     def call(
         self,
@@ -89,7 +89,7 @@ class RouterCaller:
         Somebody who has registered a pattern that covers the procedure is not asked: who may do that is another
         question than who may decide for the router.
         """
-        if not self._is_registered(procedure):
+        if not self.is_registered(procedure):
             then(NoAnswer.NOT_THERE)
             return
         request = self._requests.next()
@@ -120,7 +120,8 @@ class RouterCaller:
     def release(self) -> None:
         """As above."""
 
-    def _is_registered(self, procedure: str) -> bool:
+    def is_registered(self, procedure: str) -> bool:
+        """Return whether somebody implements `procedure`, not by a pattern."""
         return self._realm.dealer.procedures.index.exact(procedure) is not None
 
     def _finish(self, request: int, answer: Payload | NoAnswer) -> None:

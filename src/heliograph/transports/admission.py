@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
-from heliograph.auth.options import SecretFile
+from heliograph.auth.options import DynamicOptions, FunctionOptions, SecretFile
 from heliograph.auth.secret_files import read_secret
 from heliograph.routing.authenticators.cookie import Cookies
 from heliograph.routing.options import SessionOptions
 from heliograph.routing.outside import Outside
 from heliograph.routing.peer import Clock
+from heliograph.routing.router_caller import RouterCaller
 from heliograph.transports.cookie_file import CookieFile
 from heliograph.transports.options import CookieOptions, FileCookieStore
 
@@ -21,16 +23,24 @@ class Admission:
     Args:
         node_directory: what their paths are relative to.
         clock: tells the time.
+        ask_function: returns how to ask a Python function, and who does.
     """
 
-    def __init__(self, node_directory: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        node_directory: Path,
+        clock: Clock,
+        *,
+        ask_function: Callable[[FunctionOptions], tuple[DynamicOptions, RouterCaller]],
+    ) -> None:
+        self._ask_function = ask_function
         self._directory = node_directory
         self._clock = clock
         self._files: list[CookieFile] = []
 
     def outside(self) -> Outside:
         """Return what a router is handed."""
-        return Outside(read_secret=self._read_secret, cookies=self._cookies)
+        return Outside(read_secret=self._read_secret, ask_function=self._ask_function, cookies=self._cookies)
 
     async def stop(self) -> None:
         """Wait until all is written."""

@@ -187,10 +187,10 @@ class _Assembly:
         answer: type[Answer[CredentialsT]],
         method: str,
     ) -> DynamicPrincipals[CredentialsT]:
-        dynamic = (
-            self._router.outside.ask_function(options) if isinstance(options, FunctionOptions) else options
-        )
-        return DynamicPrincipals(dynamic, self._router, answer, method)
+        if isinstance(options, DynamicOptions):
+            return DynamicPrincipals(options, self._router, answer, method)
+        dynamic, caller = self._router.outside.ask_function(options)
+        return DynamicPrincipals(dynamic, self._router, answer, method, caller)
 
 
 def authenticators_of(options: SessionOptions, router: Router) -> Authenticators | None:

@@ -17,6 +17,7 @@ from heliograph.wamp.payload import Payload
 
 if TYPE_CHECKING:
     from heliograph.routing.router import Router
+    from heliograph.routing.router_caller import RouterCaller
 
 CredentialsT = TypeVar("CredentialsT")
 
@@ -119,17 +120,24 @@ class DynamicPrincipals(Generic[CredentialsT]):
         router: whose realms they are.
         answer: what it answers.
         method: whom it is asked for, in the log.
+        caller: who asks; else the router does, where the procedure is registered.
     """
 
     provider = "dynamic"
 
     def __init__(
-        self, options: DynamicOptions, router: Router, answer: type[Answer[CredentialsT]], method: str
+        self,
+        options: DynamicOptions,
+        router: Router,
+        answer: type[Answer[CredentialsT]],
+        method: str,
+        caller: RouterCaller | None = None,
     ) -> None:
         self._options = options
         self._router = router
         self._answer = answer
         self._method = method
+        self._caller = caller
         self._silent_until_s = 0.0
 
     def find(
@@ -146,7 +154,7 @@ class DynamicPrincipals(Generic[CredentialsT]):
             details: what the procedure is told beside what it is always told.
         """
         try:
-            caller = self._router.caller(self._options.authenticator_realm or applicant.realm)
+            caller = self._caller or self._router.caller(self._options.authenticator_realm or applicant.realm)
         except RequestError as error:
             then(self._failed(str(error.arguments[0])))
             return

@@ -29,7 +29,8 @@ from heliograph.transports.options import (
     WebTransportOptions,
 )
 from heliograph.transports.rawsocket_service import RawSocketService
-from heliograph.transports.tls import HTTP_ALPN, ServerTls, TlsService, TlsUnusable
+from heliograph.transports.tls import HTTP_ALPN, ServerTls, TlsUnusable
+from heliograph.transports.tls_handshake import TlsService
 from heliograph.transports.turn import Turn
 from heliograph.transports.universal import UniversalService
 from heliograph.transports.websocket_service import WebSocketService

@@ -380,6 +380,19 @@ class TestFiles:
                 await open_rawsocket(own.door(node.address))
             await failed_handshakes(node, 1)
 
+    async def test_may_hold_key_and_certificate_together(self, own: World) -> None:
+        both = own.directory / "both.pem"
+        both.write_bytes(own.server.key_pem() + own.server.pem)
+        config = own.config(
+            "rawsocket",
+            tls={"key": both.name, "certificate": both.name, "chain_certificates": ["authority.crt"]},
+        )
+        async with (
+            running_node(config, directory=own.directory) as node,
+            joined_rawsocket(own.door(node.address)),
+        ):
+            pass
+
     @pytest.mark.parametrize(
         ("change", "option", "text"),
         [

@@ -18,6 +18,10 @@ ItemId = Annotated[
 ]
 
 
+OutboxPolicy = Literal["disconnect", "drop-newest", "conflate"]
+"""What happens when more waits for a receiver than it may hold."""
+
+
 class AllowedActions(Struct, frozen=True, kw_only=True):
     """The actions a permission rule allows; what is not named is denied.
 
@@ -80,6 +84,8 @@ class RoleOptions(Struct, frozen=True, kw_only=True):
         authorizer_timeout_s: seconds it may take; then the answer is no
         trustlevel: told to subscribers and callees of what sessions of this role send; none by default
         allow_disclose_me: whether sessions may ask that their identity be told (`disclose_me`)
+        outbox_policy: what happens when more waits for a session than its transport's `outbox` allows; null leaves it
+            to the transport
     """
 
     name: RoleName
@@ -90,6 +96,7 @@ class RoleOptions(Struct, frozen=True, kw_only=True):
     authorizer_timeout_s: Annotated[float, Meta(gt=0, le=300)] = 5.0
     trustlevel: Annotated[int, Meta(ge=0)] | None = None
     allow_disclose_me: bool = True
+    outbox_policy: OutboxPolicy | None = None
 
 
 class EventHistoryOptions(Struct, frozen=True, kw_only=True):

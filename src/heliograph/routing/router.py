@@ -90,6 +90,10 @@ class Router:
         self.random_id = random_id
         self.clock = clock
         self.counters = Counters()
+        self.drops_events = any(
+            role.outbox_policy not in (None, "disconnect") for realm in realms for role in realm.roles
+        )
+        """Whether a role's sessions may lose events rather than their connection."""
         self.realms: dict[str, Realm] = {}
         self._callers: dict[str, RouterCaller] = {}
         for options in realms:

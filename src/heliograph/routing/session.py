@@ -10,7 +10,7 @@ from heliograph.auth.facts import NOTHING_KNOWN, ConnectionFacts
 from heliograph.auth.principal import Principal
 from heliograph.routing.authorizer import Authorizer, Decision, DecisionPending, Question
 from heliograph.routing.joining import Joining
-from heliograph.routing.options import SessionOptions
+from heliograph.routing.options import OutboxPolicy, SessionOptions
 from heliograph.routing.peer import Peer, Timer
 from heliograph.routing.realm import Realm, Role
 from heliograph.wamp.errors import (
@@ -80,7 +80,7 @@ class Session:
     __slots__ = (
         "_goodbye_timer", "_is_held", "_joining", "_last_request", "_modified", "_router", "_undecided",
         "authenticators", "authorizer", "decisions", "details_changes", "facts", "features", "id", "may_disclose",
-        "options", "peer", "principal", "realm", "state", "trustlevel",
+        "options", "outbox_policy", "peer", "principal", "realm", "state", "trustlevel",
     )  # fmt: skip
 
     # Set when the session is established; no handler of that state can run before.
@@ -115,6 +115,7 @@ class Session:
         self.features = 0
         self.trustlevel: int | None = None
         self.may_disclose = True
+        self.outbox_policy: OutboxPolicy | None = None
 
     def receive(self, message: Message) -> None:
         """Do what `message` asks; whatever is wrong with it is answered, nothing is raised to the transport."""
@@ -164,6 +165,7 @@ class Session:
         self.authorizer = role.authorizer
         self.trustlevel = role.options.trustlevel
         self.may_disclose = role.options.allow_disclose_me
+        self.outbox_policy = role.options.outbox_policy
         self.realm = realm
         self.principal = principal
         self.state = State.ESTABLISHED

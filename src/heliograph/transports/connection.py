@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.session import Session, State
+from heliograph.transports.overload import RETRY_S, Conflation, without_newest
 from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.wamp.errors import ProtocolViolation
 from heliograph.wamp.messages import Message
 
 if TYPE_CHECKING:
+    from heliograph.routing.options import OutboxPolicy
     from heliograph.transports.connection_service import ConnectionService
     from heliograph.transports.deliverer import WireFormat
 
@@ -58,6 +60,7 @@ class Parcel:
 CONNECTION_SLOTS = (
     "_backlog",
     "_backlog_bytes",
+    "_behind",
     "_close_timer",
     "_closing",
     "_decode",
@@ -95,6 +98,7 @@ class Connection(ABC):
     _service: ConnectionService
     _transport: asyncio.Transport
     _backlog: deque[bytes | Parcel | int] | None
+    _behind: Conflation | None
     _close_timer: asyncio.TimerHandle | None
     _hello_timer: asyncio.TimerHandle | None
     wire_format: WireFormat
@@ -123,6 +127,7 @@ class Connection(ABC):
         self._is_paused = False
         self._is_in_rotation = False
         self._closing = False
+        self._behind = None
         self._close_timer = None
         self._hello_timer = None
         self.heard = True
@@ -302,12 +307,23 @@ class Connection(ABC):
             # Nothing may follow the end.
             outbox.clear()
             return
-        data = self._finished(outbox)
-        if self._drop_if_too_much_waits(len(data)):
+        if self._behind is not None:
+            self._keep(self._behind)
             return
-        counters = self._service.counters
-        counters.frames_sent += len(outbox)
-        counters.bytes_sent += len(data)
+        limits = self._service.limits
+        waiting = self._transport.get_write_buffer_size()
+        if waiting and self._policy != "disconnect":
+            if waiting + sum(map(len, outbox)) > limits.outbox_bytes:
+                self._make_room(limits.outbox_bytes - waiting)
+            if outbox:
+                self._write(outbox)
+                outbox.clear()
+            return
+        data = self._finished(outbox)
+        if waiting and waiting + len(data) > limits.outbox_bytes:
+            self._too_slow()
+            return
+        self._count_sent(len(outbox), len(data))
         outbox.clear()
         self._transport.write(data)
 
@@ -315,22 +331,102 @@ class Connection(ABC):
         """Return what is written for all that waits."""
         return outbox[0] if len(outbox) == 1 else b"".join(outbox)
 
-    def _drop_if_too_much_waits(self, more: int) -> bool:
-        """Disconnect a receiver that has not taken earlier turns' bytes and would now hold too many."""
-        waiting = self._transport.get_write_buffer_size()
-        if not waiting or waiting + more <= self._service.limits.outbox_bytes:
-            return False
+    def _write(self, frames: list[bytes]) -> None:
+        data = self._finished(frames)
+        self._count_sent(len(frames), len(data))
+        self._transport.write(data)
+
+    def _count_sent(self, frames: int, size: int) -> None:
+        counters = self._service.counters
+        counters.frames_sent += frames
+        counters.bytes_sent += size
+
+    # Receivers that are behind: they have not taken earlier turns' bytes and would now hold too many.
+
+    @property
+    def _policy(self) -> OutboxPolicy:
+        return self._session.outbox_policy or self._service.limits.outbox_policy
+
+    def _too_slow(self) -> None:
+        """Drop what waits, and disconnect."""
         counters = self._service.counters
         counters.slow_receivers += 1
         counters.frames_dropped += len(self.outbox)
         self.outbox.clear()
+        if self._behind is not None:
+            counters.frames_dropped += len(self._behind)
+            self._behind = None
         self.end(End.TOO_SLOW)
-        return True
+
+    def _drop_if_pongs_are_too_much(self) -> None:
+        """Disconnect a peer that sends pings and does not read; one whose events are dropped may be at its limit."""
+        factor = 1 if self._policy == "disconnect" else 2
+        if self._transport.get_write_buffer_size() > factor * self._service.limits.outbox_bytes:
+            self._too_slow()
+
+    def _make_room(self, room: int) -> None:
+        """Take from the outbox what the receiver is not sent, or not yet."""
+        if self._policy == "conflate":
+            self._behind = Conflation(self._service.limits.outbox_bytes)
+            self._look_again()
+            self._keep(self._behind)
+            return
+        fitting = without_newest(
+            self.outbox,
+            self._service.turn.key_of,
+            room=room,
+            answers_room=self._service.limits.outbox_bytes,
+        )
+        if fitting.are_answers_too_many:
+            self._too_slow()
+            return
+        self._service.counters.events_dropped_newest += fitting.dropped
+        self.outbox[:] = fitting.frames
+
+    def _keep(self, behind: Conflation) -> None:
+        """Let the outbox wait, the newest event of each topic."""
+        replaced, dropped = behind.replaced, behind.dropped
+        has_room = behind.add(self.outbox, self._service.turn.key_of)
+        counters = self._service.counters
+        counters.events_conflated += behind.replaced - replaced
+        counters.events_conflation_dropped += behind.dropped - dropped
+        if has_room:
+            self.outbox.clear()
+        else:
+            self._too_slow()
+
+    def _keep_no_longer(self, behind: Conflation) -> None:
+        self._behind = None
+        self.outbox[:0] = behind.take_all()
+        if self.outbox:
+            self._write(self.outbox)
+            self.outbox.clear()
+
+    def _look_again(self) -> None:
+        self._service.loop.call_later(RETRY_S, self._catch_up)
+
+    def _catch_up(self) -> None:
+        """Send some of what waits to a receiver that was behind, as far as it has read on."""
+        behind = self._behind
+        if behind is None or self._closing:
+            return
+        # What is written cannot be replaced any more.
+        room = self._service.limits.outbox_bytes // 2 - self._transport.get_write_buffer_size()
+        frames = behind.take(room)
+        if frames:
+            self._write(frames)
+        if behind:
+            self._look_again()
+        else:
+            self._behind = None
 
     # The end.
 
     def _end(self, farewell: bytes) -> None:
         """End the session, flush, write `farewell`, and drop the connection if the peer does not close it in time."""
+        if self._behind is not None and not self._closing and not self._transport.is_closing():
+            # What was said last comes behind it.
+            self._keep_no_longer(self._behind)
         self.flush()
         if self._closing:
             return
@@ -362,6 +458,7 @@ class Connection(ABC):
             self._close_timer.cancel()
             self._close_timer = None
         self.outbox.clear()
+        self._behind = None
         self._service.forget(self)
         self._session.lost()
 

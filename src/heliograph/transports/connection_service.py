@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from heliograph.routing.authenticators.assembly import authenticators_of
-from heliograph.routing.options import SessionOptions
+from heliograph.routing.options import OutboxPolicy, SessionOptions
 from heliograph.routing.router import Router
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.turn import Turn
@@ -26,6 +26,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
 
     Attributes:
         outbox_bytes: what may wait for a slow receiver
+        outbox_policy: what happens above that, unless the session's role says otherwise
         hello_timeout_s: seconds until a session is established
         close_timeout_s: seconds a peer may take to close once the router has said goodbye
         ping_interval_s: seconds of silence before a ping; None sends none
@@ -33,6 +34,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     """
 
     outbox_bytes: int
+    outbox_policy: OutboxPolicy
     hello_timeout_s: float
     close_timeout_s: float
     ping_interval_s: float | None
@@ -68,6 +70,8 @@ class ConnectionService:
         self.turn = turn
         self.counters = counters
         self.loop = loop
+        if limits.outbox_policy != "disconnect" or router.drops_events:
+            turn.keeps_keys = True
         self._connections: set[Connection] = set()
         self._silent: set[Connection] = set()
         self._gone = asyncio.Event()

@@ -14,6 +14,12 @@ class TransportCounters(Struct):
     bytes_sent: int = 0
     frames_dropped: int = 0
     """Frames that waited for a receiver which was disconnected for reading too slowly."""
+    events_dropped_newest: int = 0
+    """Events that did not fit into the outbox of a receiver whose newest events are dropped."""
+    events_conflated: int = 0
+    """Events replaced by a newer one of their topic before a receiver that was behind got them."""
+    events_conflation_dropped: int = 0
+    """Events of further topics for which a receiver that was behind had no room."""
     slow_receivers: int = 0
     """Connections closed because more waited for them than their outbox may hold."""
     violations: int = 0

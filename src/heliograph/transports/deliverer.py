@@ -43,15 +43,17 @@ class OutboxDeliverer:
         if len(deliveries) == 1:
             ((event, peers),) = deliveries
             receivers = cast(Collection[OutboxPeer], peers)
-            self._put(_frames(event, receivers), receivers)
+            self._put(event, _frames(event, receivers), receivers)
             return
         encoded = [
-            (_frames(event, cast(Collection[OutboxPeer], peers)), peers) for event, peers in deliveries
+            (event, _frames(event, cast(Collection[OutboxPeer], peers)), peers) for event, peers in deliveries
         ]
-        for frames, peers in encoded:
-            self._put(frames, cast(Collection[OutboxPeer], peers))
+        for event, frames, peers in encoded:
+            self._put(event, frames, cast(Collection[OutboxPeer], peers))
 
-    def _put(self, frames: dict[WireFormat, Any], receivers: Collection[OutboxPeer]) -> None:
+    def _put(self, event: Event, frames: dict[WireFormat, Any], receivers: Collection[OutboxPeer]) -> None:
+        if self._turn.keeps_keys:
+            self._turn.note_event(frames.values(), (event.subscription, event.details.topic))
         flush_at_end = self._turn.flush_at_end
         if len(frames) == 1:
             # The usual case, without a look-up for each receiver.

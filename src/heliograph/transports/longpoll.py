@@ -87,6 +87,7 @@ class LongPollService(ConnectionService):
     ) -> None:
         limits = ConnectionLimits(
             outbox_bytes=options.options.queue_limit_bytes,
+            outbox_policy="disconnect",
             hello_timeout_s=options.hello.hello_timeout_s,
             # What was said last waits as long to be fetched as anything else.
             close_timeout_s=options.options.session_timeout_s,

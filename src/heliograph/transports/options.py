@@ -8,7 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct, field
 
-from heliograph.routing.options import ItemId, SessionOptions
+from heliograph.routing.options import ItemId, OutboxPolicy, SessionOptions
 
 # The HTTP path services stand on this room, so it cannot name them: the configuration fills this in.
 PathServiceT = TypeVar("PathServiceT")
@@ -96,11 +96,14 @@ class OutboxOptions(Struct, frozen=True, kw_only=True):
 
     Attributes:
         limit_bytes: bytes that may wait for one connection, the socket's own buffer in user space included
-        policy: what happens above the limit: `disconnect` drops what waits and closes the connection
+        policy: what happens above the limit. `disconnect` drops what waits and closes the connection; `drop-newest`
+            drops the events that do not fit; `conflate` keeps the latest event of each topic until the receiver has
+            caught up. With both, as many bytes again may wait of answers and of what is kept; answers are never
+            dropped: where they alone are too many, the connection is closed
     """
 
     limit_bytes: Annotated[int, Meta(ge=64 * KIB, le=1024 * MIB)] = 4 * MIB
-    policy: Literal["disconnect"] = "disconnect"
+    policy: OutboxPolicy = "disconnect"
 
 
 class HelloLimits(Struct, frozen=True, kw_only=True):

@@ -114,7 +114,7 @@ class RawSocketConnection(Connection, asyncio.Protocol):
             raise RawSocketViolation("a PING is longer than the PONG may be")
         # It may overtake what waits: it answers the transport, not the session.
         self._transport.write(pong)
-        self._drop_if_too_much_waits(0)
+        self._drop_if_pongs_are_too_much()
 
     def eof_received(self) -> bool:
         """Take note that the peer has closed its side."""

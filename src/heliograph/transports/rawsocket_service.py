@@ -58,6 +58,7 @@ class RawSocketService(ConnectionService):
     ) -> None:
         limits = ConnectionLimits(
             outbox_bytes=options.outbox.limit_bytes,
+            outbox_policy=options.outbox.policy,
             hello_timeout_s=options.hello.hello_timeout_s,
             close_timeout_s=options.options.close_timeout_s,
             ping_interval_s=options.options.ping_interval_s,

@@ -8,7 +8,10 @@ subscribers in one turn held a bystander up for 119 ms).
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable
 from typing import Protocol
+
+from heliograph.transports.overload import EventKey
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,6 +48,12 @@ class Turn:
         self._waiting: deque[Waiting] = deque()
         self._is_end_scheduled = False
         self._work_left = WORK_BUDGET
+        self.keeps_keys = False
+        """Whether events are told from answers: only where some receiver's are dropped."""
+        # The frames of events by their identity, for as long as they are in outboxes; those that are being flushed,
+        # and those that come meanwhile.
+        self._keys: dict[int, tuple[bytes, EventKey]] = {}
+        self._flushed_keys: dict[int, tuple[bytes, EventKey]] = {}
 
     @property
     def is_exhausted(self) -> bool:
@@ -69,6 +78,16 @@ class Turn:
         if not self._is_end_scheduled:
             self._schedule_end()
 
+    def note_event(self, frames: Iterable[bytes], key: EventKey) -> None:
+        """Take note that `frames`, one for each format, are those of an event."""
+        for frame in frames:
+            self._keys[id(frame)] = (frame, key)
+
+    def key_of(self, frame: bytes) -> EventKey | None:
+        """Return the key of an event that was put into outboxes in this turn, None for an answer."""
+        noted = self._flushed_keys.get(id(frame)) or self._keys.get(id(frame))
+        return noted[1] if noted is not None else None
+
     def _schedule_end(self) -> None:
         self._is_end_scheduled = True
         self._loop.call_soon(self._end)
@@ -89,6 +108,8 @@ class Turn:
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
+        if self.keeps_keys:
+            self._flushed_keys, self._keys = self._keys, {}
         for owner in dirty:
             try:
                 owner.flush()

@@ -219,7 +219,7 @@ class WebSocketConnection(Connection, WSListener):
             # A pong may overtake what waits: it answers the transport, not the session.
             if not self._closing:
                 self._transport.write(server_frame(PONG, payload))
-                self._drop_if_too_much_waits(0)
+                self._drop_if_pongs_are_too_much()
         elif opcode == CLOSE:
             try:
                 code = read_close_code(payload)

@@ -33,17 +33,14 @@ http {{
     tcp_nodelay on;
     server {{
         listen 127.0.0.1:{port} backlog=1024;
-        location = /ws {{ nchan_subscriber websocket; nchan_channel_id clientstats; nchan_message_buffer_length {kept};
-                         nchan_subscriber_first_message newest; }}
-        location = /publish {{ nchan_publisher websocket; nchan_channel_id clientstats;
-                              nchan_message_buffer_length {kept}; }}
-        location = /notify {{ nchan_publisher http; nchan_channel_id clientstats; nchan_message_buffer_length {kept}; }}
+        nchan_channel_id clientstats;
+        nchan_store_messages off;
+        location = /ws {{ nchan_subscriber websocket; }}
+        location = /publish {{ nchan_publisher websocket; }}
+        location = /notify {{ nchan_publisher http; }}
     }}
 }}
 """
-
-KEPT_MESSAGES = 1000
-"""nchan hands a subscriber that lags a little what it has kept; with fewer some would miss events."""
 
 
 @contextlib.contextmanager
@@ -52,9 +49,7 @@ def _run(_wants: Wants) -> Iterator[Server]:
     with scratch() as directory:
         path = directory / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""
-        path.write_text(
-            CONFIGURATION.format(module=MODULE, directory=directory, port=port, user=user, kept=KEPT_MESSAGES)
-        )
+        path.write_text(CONFIGURATION.format(module=MODULE, directory=directory, port=port, user=user))
         command = [program_path("nginx") or "nginx", "-c", str(path), "-e", str(directory / "start.log")]
         started = time.monotonic()
         with running(command) as pid:

@@ -118,6 +118,25 @@ def test_a_configuration_file_keeps_its_directory_and_gets_a_free_port(tmp_path:
             router.publish("com.example.news")
 
 
+@pytest.mark.parametrize(
+    "transport",
+    [
+        {"type": "websocket"},
+        {"type": "universal", "websocket": {"socket": {}}, "rawsocket": {}},
+    ],
+    ids=lambda transport: transport["type"],
+)
+async def test_other_transports_are_found_too(transport: dict[str, Any]) -> None:
+    configuration = open_configuration()
+    endpoint = {"type": "tcp", "interface": "127.0.0.1", "port": 0}
+    configuration["workers"][0]["transports"] = [{**transport, "endpoint": endpoint}]
+
+    async with heliograph.testing.router(configuration) as router, router.join() as session:
+        assert session.is_joined
+        with pytest.raises(LookupError, match="no publisher path"):
+            router.publish("com.example.news")
+
+
 def test_a_wrong_configuration_starts_nothing() -> None:
     with pytest.raises(ConfigError, match="workers"):
         heliograph.testing.router({"version": 2}).start()

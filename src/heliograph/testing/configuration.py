@@ -83,12 +83,14 @@ class Doors(Struct, frozen=True):
         websocket: the first place of WebSockets.
         publisher: the first publisher of that realm.
         web: the first transport that speaks HTTP.
+        can_be_moved: whether `--listen` has an endpoint to replace.
     """
 
     realm: str | None
     websocket: Place | None
     publisher: Place | None
     web: int | None
+    can_be_moved: bool
 
 
 def configuration_file(
@@ -126,7 +128,8 @@ def _doors(options: NodeOptions) -> Doors:
                 publisher = publisher or place
     speakers = (WebTransportOptions, UniversalTransportOptions)
     web = next((number for number, each in enumerate(transports) if isinstance(each, speakers)), None)
-    return Doors(realm, websocket, publisher, web)
+    can_be_moved = any(isinstance(each, WebTransportOptions) for each in transports)
+    return Doors(realm, websocket, publisher, web, can_be_moved)
 
 
 def _paths(transport: Transport) -> Iterator[tuple[str, object]]:

@@ -37,9 +37,9 @@ def router(
     """Run a real router, in a process of its own, for the length of a `with` or `async with` block.
 
     Args:
-        configuration: a node's configuration as a dictionary, or the path of its file. The first transport that
-            speaks HTTP listens on a free port of loopback, whatever the configuration says; others listen where it
-            says. Without one everybody may do everything (`open_configuration`).
+        configuration: a node's configuration as a dictionary, or the path of its file. The first `web`
+            transport listens on a free port of loopback, whatever the configuration says; others listen where it
+            says, and on a free port where that is 0. Without one everybody may do everything (`open_configuration`).
         node_directory: what relative paths in the configuration start from; by default the file's directory, and
             an empty one for a dictionary.
         realm: the name of the realm when there is no configuration.
@@ -72,7 +72,7 @@ class RunningRouter:
         self._start_timeout_s = start_timeout_s
         self._cleanup = ExitStack()
         self._process: RouterProcess | None = None
-        self._doors = Doors(None, None, None, None)
+        self._doors = Doors(None, None, None, None, can_be_moved=False)
         self._publisher: Publisher | None = None
         self.addresses: list[str] = []
         """Where it listens, as URLs, one for each transport."""
@@ -155,7 +155,7 @@ class RunningRouter:
             file = configuration_file(self._configuration, own, realm=self._default_realm)
             directory = Path(self._given_directory).absolute() if self._given_directory else file.parent
             self._doors = find_doors(file, node_directory=directory)
-            listen = [] if self._doors.web is None else ["--listen", f"{LOOPBACK}:0"]
+            listen = ["--listen", f"{LOOPBACK}:0"] if self._doors.can_be_moved else []
             self._process = RouterProcess(["--cbdir", str(directory), "--config", str(file), *listen])
             self.addresses = self._process.wait_ready(self._start_timeout_s)
             self._cleanup = cleanup.pop_all()

@@ -124,6 +124,7 @@ class LongPollLink(_Asking):
     def __init__(self, client: LongPollClient) -> None:
         self._client = client
         self.serializer = client.serializer
+        self.base = client.base
 
     async def send(self, *messages: Any) -> None:
         await self._client.send(*messages)
@@ -176,9 +177,13 @@ class Doors:
                 ("longpoll", path): (plain, f"/poll-{path}"),
             }
 
+    def where(self, transport: str, path: str) -> tuple[Door, str]:
+        """Return where the sessions of a path are offered over a transport, and the path of its URL there."""
+        return self._doors[transport, path]
+
     async def connect(self, transport: str, serializer: str, path: str) -> Client:
         """Return a client before HELLO."""
-        door, where = self._doors[transport, path]
+        door, where = self.where(transport, path)
         if transport.endswith("ws") or transport == "wss":
             return await connect_wamp(door, serializer, where)
         if transport == "longpoll":

@@ -110,6 +110,10 @@ class Authenticate(Message, frozen=True, tag=codes.AUTHENTICATE):
     signature: str
     extra: dict[str, Any]
 
+    def __repr__(self) -> str:
+        # A ticket is the secret itself.
+        return "Authenticate(…)"
+
 
 class Goodbye(Message, frozen=True, tag=codes.GOODBYE):
     """[GOODBYE, Details|dict, Reason|uri]"""

@@ -22,6 +22,7 @@ _BRIDGE = "curl http://127.0.0.1:8080/notify -H 'Content-Type: application/json'
 _SHOWN = "tests/house/test_shown_commands.py"
 _LONG_POLL = "tests/transports/test_how_to.py"
 _TRANSPORTS = "tests/transports/test_how_to_transports.py"
+_AUTHENTICATION = "tests/client/test_how_to_authentication.py"
 _TUTORIAL = "tests/examples/test_tutorial_system.py"
 COMMANDS = {
     "make run": "fetches packages; tests/house/test_bootstrap.py has its set-up, tests/browser what it starts",
@@ -49,6 +50,13 @@ COMMANDS = {
     "heliograph check": _SHOWN,
     "heliograph start": _SHOWN,
     "python -m heliograph.testing.echo --port 9001": "tests/testing/test_how_to.py",
+    "heliograph secret ticket joe --role frontend --generate joe.ticket": _AUTHENTICATION,
+    "heliograph publish --authid joe --ticket-file joe.ticket com.example.news hello": _AUTHENTICATION,
+    "heliograph secret wampcra mary --role frontend --generate mary.secret": _AUTHENTICATION,
+    "heliograph secret scram anna --role frontend": _AUTHENTICATION,
+    "heliograph keygen machine.key --authid machine7 --role frontend": _AUTHENTICATION,
+    "openssl x509 -in machine9.crt -noout -fingerprint -sha256": _AUTHENTICATION,
+    "heliograph keygen door.key --authid door --role door": _AUTHENTICATION,
     "cd examples/django-tutorial": "is where the test's copy comes from",
     ". ../../.venv/bin/activate": "the test puts the environment on PATH",
     "python manage.py migrate": _TUTORIAL,

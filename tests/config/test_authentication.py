@@ -164,6 +164,16 @@ def test_crossbars_cookie_needs_no_type(spoil: Spoil, problems_of: ProblemsOf) -
     assert problems_of(value) == []
 
 
+def test_two_transports_cannot_keep_cookies_in_one_file(spoil: Spoil, problems_of: ProblemsOf) -> None:
+    value = spoil(AUTH, {"anonymous": {"type": "static"}})
+    paths = value["workers"][0]["transports"][0]["paths"]
+    paths["ws"]["cookie"] = {"store": {"type": "file", "filename": "cookies"}}
+    paths["other"] = {"type": "websocket", "cookie": {"store": {"type": "file", "filename": "./cookies"}}}
+    (problem,) = problems_of(value)
+    assert problem.severity == "error"
+    assert "choose another one" in problem.message
+
+
 def test_no_text_of_options_holds_a_secret(spoil: Spoil, tmp_path: Path) -> None:
     key = "5e" * 32
     scram = {"kdf": "pbkdf2", "iterations": 4096, "salt": "5e" * 8, "stored-key": key, "server-key": key}

@@ -60,6 +60,15 @@ known_keys = st.sampled_from(
             "disclose",
             "auth",
             "anonymous_role",
+            "ticket",
+            "wampcra",
+            "tls",
+            "cookie",
+            "principals",
+            "users",
+            "secret",
+            "file",
+            "config",
         ),
     ]
 )

@@ -1,5 +1,6 @@
 """What the types cannot say about `auth`: roles that must exist, keys nobody can tell apart, secrets in the open."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path as FilePath
 from typing import Any
@@ -26,7 +27,7 @@ from heliograph.config.realms import find_callees
 from heliograph.config.secret_values import find_file_problems
 from heliograph.config.wsgi_module import find_module
 from heliograph.routing.options import RealmOptions, SessionOptions
-from heliograph.transports.options import TcpEndpoint
+from heliograph.transports.options import FileCookieStore, TcpEndpoint
 
 Realms = Mapping[str, frozenset[str]]
 """The realms of a router by name, each with the names of its roles."""
@@ -174,6 +175,21 @@ def _function(
         message += f" in {looked} or" if looked else ""
         message += " among the installed ones: check the worker's options.pythonpath"
         yield warning((*path, "create"), message)
+
+
+def find_shared_cookie_files(found: Sequence[tuple[Path, Struct]]) -> Iterator[Problem]:
+    """Find files that two transports would write over each other's cookies.
+
+    Arguments:
+        found: the structs that could be read, with their paths
+    """
+    first: dict[str, Path] = {}
+    for path, store in found:
+        if isinstance(store, FileCookieStore):
+            other = first.setdefault(os.path.normpath(store.filename), path)
+            if other != path:
+                message = f"is the file of {render(other)} too: choose another one"
+                yield error((*path, "filename"), message)
 
 
 def find_authenticators(

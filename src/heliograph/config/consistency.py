@@ -11,6 +11,7 @@ from heliograph.config.authentication import (
     find_authentication_problems,
     find_authenticators,
     find_exposed_tickets,
+    find_shared_cookie_files,
     roles_of,
 )
 from heliograph.config.exposure import find_open_roles
@@ -78,6 +79,7 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
     problems += _shared_ports(ordered)
     problems += find_open_roles(ordered)
     problems += find_exposed_tickets(ordered)
+    problems += find_shared_cookie_files(ordered)
     return problems
 
 

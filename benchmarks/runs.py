@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.building import program
 from benchmarks.peers import PEERS
-from benchmarks.peers.peer import NotReady, NotYet, Server, Wants
+from benchmarks.peers.peer import NotReady, Server, Wants
 
 Measurement = dict[str, float]
 Result = dict[str, dict[str, Measurement]]
@@ -120,8 +120,6 @@ def attempt(name: str) -> Iterator[None]:
     """Go on without a peer that fails, and say so; Heliograph's own failure is one."""
     try:
         yield
-    except NotYet as error:
-        print(f"{PEERS[name].title()}: {error} is not there yet", file=sys.stderr)
     except (LoadFailed, NotReady) as error:
         if name == "heliograph":
             raise

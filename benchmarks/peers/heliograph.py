@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.peers.peer import (
-    NotYet,
     Peer,
     Server,
     Wants,
@@ -21,17 +20,16 @@ from benchmarks.peers.peer import (
     scratch,
 )
 from benchmarks.peers.wamp import configuration
-from heliograph.transports.options import TcpEndpoint
 
 
 @contextlib.contextmanager
 def _run(wants: Wants) -> Iterator[Server]:
-    if wants.tls and "tls" not in TcpEndpoint.__struct_fields__:
-        raise NotYet("TLS")
     port = free_port()
     document = configuration(port, wants)
     if not wants.site:
         del document["workers"][0]["transports"][0]["paths"]["/"]
+    if wants.policy is not None:
+        document["workers"][0]["transports"][0]["paths"]["ws"]["outbox"] = {"policy": wants.policy}
     with scratch() as directory:
         (directory / "config.json").write_text(json.dumps(document))
         command = [

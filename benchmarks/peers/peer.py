@@ -21,10 +21,12 @@ class Wants(NamedTuple):
     Attributes:
         tls: WebSocket over TLS.
         site: a Django site of its own on the same port.
+        policy: what happens to a receiver that is behind, where that can be chosen; None for what comes by itself.
     """
 
     tls: bool = False
     site: bool = False
+    policy: str | None = None
 
 
 class Server(NamedTuple):
@@ -158,10 +160,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 class NotReady(Exception):  # noqa: N818 - says what happened
     """A server did not get ready."""
-
-
-class NotYet(Exception):  # noqa: N818 - says what happened
-    """What a question wants is not there yet."""
 
 
 def await_websocket(pid: int, port: int, path: str, subprotocol: str, started: float) -> float:

@@ -1,6 +1,7 @@
 """The same fan-out where the router has more to do: another format, or TLS."""
 
 import argparse
+import sys
 
 from benchmarks.building import has_tls
 from benchmarks.peers.peer import Server, Wants
@@ -35,7 +36,7 @@ def measure(arguments: argparse.Namespace) -> Result:
         for name, cases in rounds(arguments, "formats", tls, Wants(tls=True)).items():
             result.setdefault(name, {}).update(cases)
     else:
-        print("TLS is left out: OpenSSL's headers are missing (Debian: libssl-dev)")
+        print("TLS is left out: OpenSSL's headers are missing (Debian: libssl-dev)", file=sys.stderr)
     return result
 
 

@@ -3,10 +3,11 @@
 import argparse
 import threading
 
-from benchmarks.peers.peer import Server
+from benchmarks.peers.peer import Server, Wants
 from benchmarks.runs import LOAD_COLUMNS, Measurement, Result, comparison, loading, rounds
 
 HELP = "one subscriber stops reading"
+MOST_POLICY_S = 20.0
 BEFORE, STALLED = "all read", "one has stopped reading"
 
 
@@ -21,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stalled-seconds", type=float, default=60.0, help="how long one does not (default: %(default)s)"
     )
+    parser.add_argument(
+        "--policies",
+        nargs="*",
+        default=["drop-newest", "conflate"],
+        help="of Heliograph's outbox beside the usual one, each for 20 s at most (default: %(default)s)",
+    )
 
 
 def measure(arguments: argparse.Namespace) -> Result:
@@ -32,7 +39,22 @@ def measure(arguments: argparse.Namespace) -> Result:
             STALLED: _case(server, arguments, arguments.stalled_seconds, stalled=1),
         }
 
-    return rounds(arguments, "slow-reader", cases)
+    result = rounds(arguments, "slow-reader", cases)
+    if "heliograph" in arguments.peers:
+        for policy in arguments.policies:
+            result["heliograph"] |= _with_policy(arguments, policy)
+    return result
+
+
+def _with_policy(arguments: argparse.Namespace, policy: str) -> dict[str, Measurement]:
+    """Return the figures where a receiver that is behind loses events instead of its connection."""
+    alone = argparse.Namespace(**{**vars(arguments), "peers": ["heliograph"]})
+    seconds = min(arguments.stalled_seconds, MOST_POLICY_S)
+
+    def cases(_name: str, server: Server) -> dict[str, Measurement]:
+        return {f"{STALLED}, {policy}": _case(server, arguments, seconds, stalled=1)}
+
+    return rounds(alone, "slow-reader", cases, Wants(policy=policy))["heliograph"]
 
 
 def _case(server: Server, arguments: argparse.Namespace, seconds: float, *, stalled: int) -> Measurement:

@@ -193,7 +193,11 @@ class Doors:
 
 @contextlib.contextmanager
 def linked_router(
-    directory: Path, paths: Mapping[str, Any] = USUAL_PATHS, *, realm: dict[str, Any] | None = None
+    directory: Path,
+    paths: Mapping[str, Any] = USUAL_PATHS,
+    *,
+    realm: dict[str, Any] | None = None,
+    handshake_timeout_s: float = 10.0,
 ) -> Iterator[RouterProcess]:
     """A router process that offers the sessions of each WebSocket path over every transport.
 
@@ -201,6 +205,7 @@ def linked_router(
         directory: the node directory.
         paths: path services; those that are no WebSockets are served over plain HTTP alone.
         realm: the realm's configuration.
+        handshake_timeout_s: seconds that TLS handshakes and the heads of requests may take.
     """
     authority = Identity(directory, "authority", is_authority=True)
     server = Identity(directory, "server", authority)
@@ -211,12 +216,18 @@ def linked_router(
     }
     websockets = {path: paths[path] for path in sessions}
     polls = {f"poll-{path}": {"type": "longpoll", **options} for path, options in sessions.items()}
-    encrypted = web_transport(websockets)
-    encrypted["endpoint"]["tls"] = {"key": server.key_file.name, "certificate": server.certificate_file.name}
-    transports = [web_transport({**paths, **polls}), encrypted]
+    patience = {"header_timeout_s": handshake_timeout_s}
+    encrypted = web_transport(websockets, **patience)
+    encrypted["endpoint"]["tls"] = {
+        "key": server.key_file.name,
+        "certificate": server.certificate_file.name,
+        "handshake_timeout_s": handshake_timeout_s,
+    }
+    transports = [web_transport({**paths, **polls}, **patience), encrypted]
     for path, options in sessions.items():
         loopback = {"type": "tcp", "port": 0, "interface": "127.0.0.1"}
-        universal = {"rawsocket": options, "websocket": {path: options}}
+        web = {"paths": {}, "options": patience}
+        universal = {"rawsocket": options, "websocket": {path: options}, "web": web}
         transports += [
             {"type": "rawsocket", "endpoint": loopback, **options},
             {"type": "rawsocket", "endpoint": {"type": "unix", "path": f"{path}.sock"}, **options},

@@ -314,6 +314,33 @@ class TestPatterns:
         assert [topic for _, topic in heard(first)] == ["config.a"]
         assert [topic for _, topic in heard(second)] == ["config.b"]
 
+    def test_bring_to_each_of_several_roles_what_it_may_hear(self) -> None:
+        everything = PermissionRule(uri="", match="prefix", allow=EVERYTHING)
+        bench = Bench(
+            [
+                RoleOptions(name="all", permissions=[everything]),
+                RoleOptions(
+                    name="some", permissions=[everything, PermissionRule(uri="com.t.secret", match="exact")]
+                ),
+                RoleOptions(
+                    name="own",
+                    permissions=[
+                        PermissionRule(uri="com.t.", match="exact", allow=EVERYTHING),
+                        PermissionRule(uri="com.t.{authid}", allow=EVERYTHING),
+                    ],
+                ),
+            ]
+        )
+        listening = {
+            name: bench.join_as(name, role)
+            for name, role in [("a", "all"), ("b", "all"), ("c", "some"), ("secret", "own"), ("other", "own")]
+        }
+        for pair in listening.values():
+            pair.subscribe("com.t.", match="prefix")
+            pair.hears()
+        bench.join_as("publisher", "all").says(publish(1, "com.t.secret"))
+        assert {name for name, pair in listening.items() if heard(pair)} == {"a", "b", "secret"}
+
     def test_bring_meta_events_to_those_who_may_hear_them(self) -> None:
         deaf = RoleOptions(
             name="deaf",

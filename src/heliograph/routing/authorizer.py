@@ -85,7 +85,13 @@ class DecisionPending(Exception):  # noqa: N818 - says that something has to be 
 
 
 class Authorizer(Protocol):
-    """Decides for the sessions of one role."""
+    """Decides for the sessions of one role.
+
+    `decides_alike` says whether the decision is the same for every session.
+    """
+
+    @property
+    def decides_alike(self) -> bool: ...
 
     def decide(self, session: Session, uri: str, action: Action, match: str) -> Decision:
         """Return the decision; raises `DecisionPending` when it has to be asked for."""
@@ -93,6 +99,8 @@ class Authorizer(Protocol):
 
 class TrustedAuthorizer:
     """Decides for the router's own sessions: everything is allowed."""
+
+    decides_alike = True
 
     def decide(self, _session: Session, _uri: str, _action: Action, _match: str) -> Decision:
         """Allow it."""
@@ -108,14 +116,14 @@ class StaticAuthorizer:
 
     def __init__(self, role: RoleOptions) -> None:
         self._role = role
-        self._has_personal_rules = any(AUTHID in rule.uri for rule in role.permissions)
+        self.decides_alike = not any(AUTHID in rule.uri for rule in role.permissions)
         # The rules by authid; "" stands for sessions whose authid opens nothing.
         self._tables: dict[str, RuleTable] = {}
         self._remembered: dict[tuple[str, str, Action], Decision] = {}
 
     def decide(self, session: Session, uri: str, action: Action, _match: str) -> Decision:
         """Return what the rules say."""
-        authid = _authid_for_rules(session) if self._has_personal_rules else ""
+        authid = "" if self.decides_alike else _authid_for_rules(session)
         key = (authid, uri, action)
         decision = self._remembered.get(key)
         if decision is None:
@@ -190,6 +198,8 @@ class DynamicAuthorizer:
         role: names the procedure.
         caller: calls on the router's behalf.
     """
+
+    decides_alike = False
 
     def __init__(self, role: RoleOptions, caller: RouterCaller) -> None:
         if role.authorizer is None:

@@ -370,9 +370,7 @@ class _Publication(Struct, eq=False):
         """Return those of the subscription's subscribers that receive the event."""
         subscribers = subscription.subscribers
         if subscription.match != "exact":
-            subscribers = {
-                session: peer for session, peer in subscribers.items() if _may_hear(session, self.topic)
-            }
+            subscribers = self._who_may_hear(subscribers)
         if self.receivers is not None:
             admits = self.receivers.admits
             subscribers = {session: peer for session, peer in subscribers.items() if admits(session)}
@@ -380,6 +378,26 @@ class _Publication(Struct, eq=False):
             publisher = self.publisher
             return [peer for session, peer in subscribers.items() if session is not publisher]
         return subscribers.values()
+
+    def _who_may_hear(self, subscribers: dict[Session, Peer]) -> dict[Session, Peer]:
+        """Return those of a pattern's subscribers that may subscribe to the topic itself.
+
+        One session is asked for all whose authorizer decides alike: asked for each, it took a third of the time.
+        """
+        examples = {session.authorizer: session for session in subscribers}
+        allowing = {
+            authorizer
+            for authorizer, session in examples.items()
+            if authorizer.decides_alike and _may_hear(session, self.topic)
+        }
+        if len(allowing) == len(examples):
+            return subscribers
+        return {
+            session: peer
+            for session, peer in subscribers.items()
+            if session.authorizer in allowing
+            or (not session.authorizer.decides_alike and _may_hear(session, self.topic))
+        }
 
 
 def _may_hear(session: Session, topic: str) -> bool:

@@ -26,6 +26,8 @@ from benchmarks.peers.wamp import configuration
 def _run(wants: Wants) -> Iterator[Server]:
     port = free_port()
     document = configuration(port, wants)
+    # One session makes the whole crowd of subscriptions that are measured beside; others have no limit.
+    document["workers"][0]["realms"][0]["options"] = {"subscriptions_limit": 1_000_000}
     if not wants.site:
         del document["workers"][0]["transports"][0]["paths"]["/"]
     if wants.policy is not None:

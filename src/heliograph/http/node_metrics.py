@@ -26,6 +26,7 @@ _ROUTER_HELP = {
     "publications": "Events published.",
     "events": "Events handed to subscribers.",
     "events_dropped": "Retained events a subscriber's serializer could not express.",
+    "session_limits_reached": "Requests refused because the session has as much as it may.",
     "publications_refused": "Publications refused.",
     "calls": "Calls made.",
     "calls_failed": "Calls answered with an error.",

@@ -21,6 +21,7 @@ from heliograph.wamp.errors import (
     DISCLOSE_ME_DISALLOWED,
     INVALID_URI,
     NO_SUCH_SUBSCRIPTION,
+    TOO_MANY_SUBSCRIPTIONS,
     PayloadError,
     RequestError,
 )
@@ -81,6 +82,7 @@ class Broker:
         clock: tells the time.
         counters: where events are counted.
         history: topics and patterns whose events are kept.
+        subscriptions_limit: subscriptions one session may have.
     """
 
     def __init__(
@@ -92,12 +94,14 @@ class Broker:
         clock: Clock,
         counters: Counters,
         history: Sequence[EventHistoryOptions] = (),
+        subscriptions_limit: int = 10_000,
     ) -> None:
         self._deliver = deliverer.deliver
         self._check_uri = uri_check
         self._random_id = random_id
         self._clock = clock
         self._counters = counters
+        self._subscriptions_limit = subscriptions_limit
         self._ids = SequentialIds()
         self._retention = Retention()
         self.subscriptions: dict[int, Subscription] = {}
@@ -238,9 +242,11 @@ class Broker:
 
         subscription = self.index.get(topic, match)
         is_new = subscription is None or not subscription.subscribers
+        is_again = subscription is not None and session in subscription.subscribers
+        if not is_again:
+            self._check_room(session)
         if subscription is None:
             subscription = self._subscription(topic, match)
-        is_again = session in subscription.subscribers
         subscription.subscribers[session] = session.peer
         self._of_session.setdefault(session, {})[subscription.id] = subscription
         session.peer.send(Subscribed(message.request, subscription.id))
@@ -284,6 +290,14 @@ class Broker:
         """Tell who listens which subscriptions a session had."""
         for drop in dropped:
             self._announce_drop(session, drop)
+
+    def _check_room(self, session: Session) -> None:
+        if len(self._of_session.get(session, _NO_DETAILS)) >= self._subscriptions_limit:
+            self._counters.session_limits_reached += 1
+            raise RequestError(
+                TOO_MANY_SUBSCRIPTIONS,
+                f"a session may have {self._subscriptions_limit} subscriptions here; a pattern covers many topics",
+            )
 
     def _subscription(self, topic: str, match: Match) -> Subscription:
         subscription = Subscription(self._ids.next(), topic, match, self._clock.now_s())

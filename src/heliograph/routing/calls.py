@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from heliograph.routing.peer import Timer
+from heliograph.routing.retention import size_of
 from heliograph.wamp.features import CALLEE_PROGRESSIVE_RESULTS
 from heliograph.wamp.ids import SequentialIds
 from heliograph.wamp.messages import CallOptions, InvocationDetails
@@ -39,6 +40,7 @@ class PendingCall(Struct, eq=False):
         disclose: whether the callee learns who calls.
         passthru: what the options say of the payload.
         kept: its payload, piece by piece, while a callee may have to be given it all.
+        kept_bytes: how many bytes that is.
         registration: whose callees can be asked.
         callee: who works on it, None while it waits for one to be free.
         invocation: the callee's id of it.
@@ -57,6 +59,7 @@ class PendingCall(Struct, eq=False):
     passthru: dict[str, Any]
     is_open: bool
     kept: list[Payload] | None = None
+    kept_bytes: int = 0
     callee: Callee | None = None
     invocation: int = 0
     tried: AbstractSet[Session] = _NOBODY
@@ -92,7 +95,7 @@ class PendingCall(Struct, eq=False):
 class SessionCalls:
     """What the dealer knows of one session."""
 
-    __slots__ = ("_ended", "invocation_ids", "made", "taken")
+    __slots__ = ("_ended", "invocation_ids", "kept_bytes", "made", "taken")
 
     def __init__(self) -> None:
         self.made: dict[int, PendingCall] = {}
@@ -100,7 +103,23 @@ class SessionCalls:
         self.taken: dict[int, PendingCall] = {}
         """Calls this session works on, by invocation id."""
         self.invocation_ids = SequentialIds()
+        self.kept_bytes = 0
+        """What is kept of the calls this session has made."""
         self._ended: dict[int, None] | None = None
+
+    def keep(self, pending: PendingCall, pieces: list[Payload], *, limit_bytes: int) -> bool:
+        """Keep the payload of a call this session has made; False, and nothing changed, where there is no room."""
+        size = sum(map(size_of, pieces))
+        if self.kept_bytes - pending.kept_bytes + size > limit_bytes:
+            return False
+        self.kept_bytes += size - pending.kept_bytes
+        pending.kept, pending.kept_bytes = pieces, size
+        return True
+
+    def let_go(self, pending: PendingCall) -> None:
+        """Keep the payload of a call no longer."""
+        self.kept_bytes -= pending.kept_bytes
+        pending.kept, pending.kept_bytes = None, 0
 
     def has_ended(self, request: int) -> bool:
         """Return whether `request` is a call that has ended while more of its pieces may be on their way."""

@@ -24,6 +24,8 @@ class Counters(Struct):
     events_dropped: int = 0
     """Retained events a subscriber's serializer could not express."""
     publications_refused: int = 0
+    session_limits_reached: int = 0
+    """Requests refused because the session has as many subscriptions, registrations or waiting calls as it may."""
     calls: int = 0
     calls_failed: int = 0
     """Calls answered with ERROR, by the router or by the callee."""

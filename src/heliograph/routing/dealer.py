@@ -77,6 +77,8 @@ class Dealer:
         announce: publishes meta events.
         queues: for which procedures calls may wait until a callee is free.
         timeout_unit_s: seconds that one unit of `CALL.Options.timeout` stands for.
+        registrations_limit: procedures one session may have registered.
+        kept_calls_limit_bytes: payload that may be kept of one session's calls.
     """
 
     def __init__(
@@ -88,16 +90,24 @@ class Dealer:
         announce: Announce,
         queues: Sequence[CallQueueOptions] = (),
         timeout_unit_s: float = 0.001,
+        registrations_limit: int = 10_000,
+        kept_calls_limit_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._check_uri = uri_check
         self._clock = clock
         self._counters = counters
         self._timeout_unit_s = timeout_unit_s
+        self._kept_calls_limit_bytes = kept_calls_limit_bytes
         self._queues: PatternIndex[int] = PatternIndex()
         for queue in queues:
             self._queues.add(queue.uri, queue.match, queue.limit)
         self.procedures = Procedures(
-            uri_check=uri_check, clock=clock, announce=announce, callee_gone=self._callee_gone
+            uri_check=uri_check,
+            clock=clock,
+            announce=announce,
+            callee_gone=self._callee_gone,
+            counters=counters,
+            registrations_limit=registrations_limit,
         )
         self._of_session: dict[Session, SessionCalls] = {}
         self.meta: MetaProcedures
@@ -234,6 +244,7 @@ class Dealer:
             raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {procedure!r}")
         made = self._calls(session).made
         if len(made) >= PENDING_CALLS_LIMIT:
+            self._counters.session_limits_reached += 1
             raise RequestError(
                 TOO_MANY_CALLS, f"{PENDING_CALLS_LIMIT} calls of this session wait for an answer already"
             )
@@ -324,7 +335,8 @@ class Dealer:
         pending.callee = callee
         callee.active += 1
         may_be_rerouted = pending.registration.invoke != "single" and session.features & CALLEE_REROUTE
-        pending.kept = pieces if may_be_rerouted else None
+        if not may_be_rerouted or not self._keep_all(pending, pieces):
+            self._let_go(pending)
         if pending.options.timeout and pending.timer is None and not callee.takes_timeouts:
             self._start_timer(pending)
         if len(pieces) > 1:
@@ -351,16 +363,27 @@ class Dealer:
     def _keep(self, pending: PendingCall, payload: Payload) -> None:
         """Keep a further piece of a call that waits for a callee, or may have to be given to another one."""
         kept = pending.kept
-        if kept is not None and len(kept) < KEPT_PIECES_LIMIT:
-            kept.append(payload)
-        elif pending.callee is None:
+        if kept is not None and len(kept) < KEPT_PIECES_LIMIT and self._keep_all(pending, [*kept, payload]):
+            return
+        if pending.callee is None:
+            self._counters.session_limits_reached += 1
             self._finish(pending)
-            self._fail(
-                pending, MAX_CONCURRENCY_REACHED, f"{KEPT_PIECES_LIMIT} pieces of this call wait already"
-            )
+            self._fail(pending, MAX_CONCURRENCY_REACHED, "too much of this call waits already")
         else:
             # It has gone too far to begin again somewhere else.
-            pending.kept = None
+            self._let_go(pending)
+
+    def _keep_all(self, pending: PendingCall, pieces: list[Payload]) -> bool:
+        """Keep the payload of a call; return whether there is room for it."""
+        calls = self._calls(pending.caller)
+        return calls.keep(pending, pieces, limit_bytes=self._kept_calls_limit_bytes)
+
+    def _let_go(self, pending: PendingCall) -> None:
+        """Keep the payload of a call no longer."""
+        if pending.kept is not None:
+            calls = self._of_session.get(pending.caller)
+            if calls is not None:
+                calls.let_go(pending)
 
     def _wait_for_callee(self, pending: PendingCall, pieces: list[Payload]) -> None:
         """Queue a call for which no callee is free, where the configuration has a queue for it."""
@@ -374,7 +397,12 @@ class Dealer:
             raise RequestError(
                 MAX_CONCURRENCY_REACHED, f"{limit} calls of {pending.procedure!r} wait already"
             )
-        pending.kept = pieces
+        if not self._keep_all(pending, pieces):
+            self._counters.session_limits_reached += 1
+            raise RequestError(
+                TOO_MANY_CALLS,
+                f"calls of this session that wait hold {self._kept_calls_limit_bytes} bytes already",
+            )
         waiting[pending] = None
         if pending.options.timeout and pending.timer is None:
             self._start_timer(pending)
@@ -413,7 +441,7 @@ class Dealer:
             pending.timer.cancel()
             self._start_timer(pending)
         # Another callee would send again what the caller has.
-        pending.kept = None
+        self._let_go(pending)
         details = ResultDetails(progress=True, **passthru) if passthru else _PROGRESS_DETAILS
         try:
             pending.caller.peer.send(Result(pending.request, details, payload))
@@ -481,6 +509,8 @@ class Dealer:
             pending.timer = None
         calls = self._of_session.get(pending.caller)
         if calls is not None:
+            if pending.kept is not None:
+                calls.let_go(pending)
             calls.made.pop(pending.request, None)
             if pending.is_open:
                 calls.remember_ended(pending.request)

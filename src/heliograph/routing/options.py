@@ -148,10 +148,17 @@ class RealmBehaviour(Struct, frozen=True, kw_only=True):
         uri_check: `loose`: components of URIs hold no white space, dot or `#`; `strict`: only `a-z`, `0-9` and `_`
         call_timeout_unit: what `CALL.Options.timeout` counts: milliseconds as the specification says, or seconds (`s`)
             as Crossbar.io and older Autobahn clients have it
+        subscriptions_limit: subscriptions one session may have
+        registrations_limit: procedures one session may have registered
+        kept_calls_limit_bytes: payload of a session's calls that is kept while they wait for a free callee, or may
+            have to be given to another one; what is above it cannot wait, and is not re-routed
     """
 
     uri_check: Literal["loose", "strict"] = "loose"
     call_timeout_unit: Literal["ms", "s"] = "ms"
+    subscriptions_limit: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+    registrations_limit: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
+    kept_calls_limit_bytes: Annotated[int, Meta(ge=1024, le=1024 * 1024 * 1024)] = 16 * 1024 * 1024
 
 
 class SessionOptions(Struct, frozen=True, kw_only=True):

@@ -6,11 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from heliograph.routing.authorizer import authorize
+from heliograph.routing.counters import Counters
 from heliograph.routing.history import timestamp
 from heliograph.routing.patterns import PatternIndex
 from heliograph.routing.peer import Clock
 from heliograph.routing.registration import Callee, Registration
-from heliograph.wamp.errors import INVALID_URI, NO_SUCH_REGISTRATION, PROCEDURE_ALREADY_EXISTS, RequestError
+from heliograph.wamp.errors import (
+    INVALID_URI,
+    NO_SUCH_REGISTRATION,
+    PROCEDURE_ALREADY_EXISTS,
+    TOO_MANY_REGISTRATIONS,
+    RequestError,
+)
 from heliograph.wamp.features import CALLEE_REVOCATION
 from heliograph.wamp.ids import SequentialIds
 from heliograph.wamp.messages import (
@@ -40,6 +47,8 @@ class Procedures:
         clock: says when a registration came to be.
         announce: publishes meta events.
         callee_gone: told of each registration that has lost a callee, after the books are right.
+        counters: where refusals are counted.
+        registrations_limit: procedures one session may have registered.
     """
 
     def __init__(
@@ -49,7 +58,11 @@ class Procedures:
         clock: Clock,
         announce: Announce,
         callee_gone: Callable[[Registration], None],
+        counters: Counters,
+        registrations_limit: int,
     ) -> None:
+        self._counters = counters
+        self._registrations_limit = registrations_limit
         self._check_uri = uri_check
         self._clock = clock
         self._announce = announce
@@ -66,6 +79,7 @@ class Procedures:
         if is_reserved(procedure):
             raise RequestError(INVALID_URI, f"{procedure!r} is reserved for the router")
         authorize(session, procedure, "register", options.match)
+        self._check_room(session)
         registration = self._registration_to_share(session, procedure, options)
 
         is_new = registration is None
@@ -83,6 +97,14 @@ class Procedures:
             self._announce("wamp.registration.on_create", session.id, registration_details(registration))
         self._announce("wamp.registration.on_register", session.id, registration.id)
         return registration
+
+    def _check_room(self, session: Session) -> None:
+        if len(self.of_session.get(session, _NOTHING)) >= self._registrations_limit:
+            self._counters.session_limits_reached += 1
+            raise RequestError(
+                TOO_MANY_REGISTRATIONS,
+                f"a session may register {self._registrations_limit} procedures here; a pattern covers many",
+            )
 
     def unregister(self, session: Session, message: Unregister) -> None:
         """Take one registration of the session away; calls on their way are still answered."""

@@ -75,6 +75,7 @@ class Realm:
             clock=clock,
             counters=counters,
             history=options.store.event_history,
+            subscriptions_limit=options.options.subscriptions_limit,
         )
         self.dealer = Dealer(
             uri_check=uri_check,
@@ -82,6 +83,8 @@ class Realm:
             counters=counters,
             announce=self.broker.announce,
             queues=options.store.call_queue,
+            registrations_limit=options.options.registrations_limit,
+            kept_calls_limit_bytes=options.options.kept_calls_limit_bytes,
             timeout_unit_s=0.001 if options.options.call_timeout_unit == "ms" else 1.0,
         )
         self.sessions: dict[int, Session] = {}

@@ -41,6 +41,8 @@ MAX_CONCURRENCY_REACHED = "crossbar.error.max_concurrency_reached"
 
 SLOW_RECEIVER = "heliograph.error.slow_receiver"
 TOO_MANY_CALLS = "heliograph.error.too_many_calls"
+TOO_MANY_REGISTRATIONS = "heliograph.error.too_many_registrations"
+TOO_MANY_SUBSCRIPTIONS = "heliograph.error.too_many_subscriptions"
 TOO_MANY_FAILURES = "heliograph.error.too_many_failures"
 
 CLOSE_GOODBYE_AND_OUT = "wamp.close.goodbye_and_out"

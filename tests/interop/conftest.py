@@ -111,9 +111,9 @@ def missing(what: str) -> None:
     pytest.skip(f"{what} (`make install` does it)")
 
 
-def start(kind: Kind, url: str, directory: Path) -> ProcessClient:
+def start(kind: Kind, url: str, directory: Path, *, prefix: str = "com.example") -> ProcessClient:
     """Start a client; it has not joined yet."""
-    prefix = f"com.example.{kind.name.replace('-', '_')}"
+    prefix = f"{prefix}.{kind.name.replace('-', '_')}"
     interpreter = sys.executable if kind.program.endswith(".py") else shutil.which("node")
     if interpreter is None or not PACKAGES.is_dir():
         missing("Node or the packages of tests/interop are not installed")

@@ -47,7 +47,8 @@ class Commands:
         self.session = session
         self.standing: dict[str, Any] = {}
         # Autobahn tells no session what was negotiated, only its transport knows.
-        self.protocol: str = session._transport.websocket_protocol_in_use
+        transport = session._transport
+        self.protocol: str = getattr(transport, "websocket_protocol_in_use", None) or "rawsocket"
 
     def start(self, command: lines.Command) -> Any:
         """Begin with a command and return Autobahn's deferred or future."""

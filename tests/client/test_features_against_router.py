@@ -19,7 +19,7 @@ from heliograph.client import (
     connect,
 )
 from tests.client.scripted_router import eventually
-from tests.support.nodes import RouterProcess, node_config, router_process
+from tests.support.nodes import RouterProcess, node_config, router_process, web_transport
 
 REALM = {
     "name": "realm1",
@@ -41,10 +41,12 @@ REALM = {
 }
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with router_process(tmp_path_factory.mktemp("router"), node_config(realm=REALM)) as running:
-        yield websocket_url(running)
+@pytest.fixture(scope="module", params=["websocket", "rawsocket"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("router")
+    raw = {"type": "rawsocket", "endpoint": {"type": "unix", "path": str(directory / "raw.sock")}}
+    with router_process(directory, node_config(web_transport(), raw, realm=REALM)) as running:
+        yield websocket_url(running) if request.param == "websocket" else f"unix:{directory}/raw.sock"
 
 
 def websocket_url(router: RouterProcess) -> str:

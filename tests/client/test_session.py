@@ -338,9 +338,9 @@ async def test_a_subprotocol_that_was_not_offered_is_refused(router: ScriptedRou
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://127.0.0.1/ws", "no WebSocket URL"),
-        ("127.0.0.1:8080", "no WebSocket URL"),
-        ("ws:///ws", "no WebSocket URL"),
+        ("http://127.0.0.1/ws", "no URL of a router"),
+        ("127.0.0.1:8080", "no URL of a router"),
+        ("ws:///ws", "no URL of a router"),
         ("ws://joe:secret@127.0.0.1/ws", "not supported"),
         ("ws://127.0.0.1/ws#part", "fragment"),
         ("ws://127.0.0.1:99999/ws", "[Pp]ort"),

@@ -3,14 +3,22 @@
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from heliograph import Publisher
-from heliograph.client import ClientOptions, ConnectFailed, PublishError, connect
+from heliograph.client import (
+    ClientOptions,
+    ConnectFailed,
+    ConnectionLost,
+    PublishError,
+    TlsOptions,
+    connect,
+)
 from tests.client.scripted_http import ScriptedHttp
+from tests.client.scripted_rawsocket import ScriptedRawRouter
 from tests.client.scripted_router import ScriptedRouter
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
@@ -60,8 +68,61 @@ async def test_a_session_over_tls(
     await router.stop()
     router.tls = serving
     await router.start()
-    async with connect(router.url, ssl_context=trusting) as session:
+    async with connect(router.url, tls=trusting) as session:
         assert await session.call("a.b", "x" * 100_000) == "x" * 100_000
+
+
+@pytest.fixture
+async def raw_router(serving: ssl.SSLContext) -> AsyncIterator[ScriptedRawRouter]:
+    scripted = ScriptedRawRouter()
+    scripted.tls = serving
+    await scripted.start()
+    yield scripted
+    await scripted.stop()
+
+
+async def test_a_rawsocket_session_over_tls(raw_router: ScriptedRawRouter, certificate: Path) -> None:
+    async with connect(raw_router.url, tls=TlsOptions(ca_file=str(certificate))) as session:
+        assert raw_router.url.startswith("rss:")
+        assert await session.call("a.b", "x" * 100_000) == "x" * 100_000
+    with pytest.raises(ConnectFailed, match=r"does not verify: self.signed certificate"):
+        async with connect(raw_router.url, retry_first=True):
+            pass
+    other_name = raw_router.url.replace("127.0.0.1", "localhost")
+    with pytest.raises(ConnectFailed, match=r"does not verify: Hostname mismatch"):
+        async with connect(other_name, tls=TlsOptions(ca_file=str(certificate))):
+            pass
+
+
+@pytest.mark.parametrize("transport", ["websocket", "rawsocket"])
+async def test_a_client_proves_who_it_is_by_its_certificate(
+    certificate: Path, router: ScriptedRouter, transport: str
+) -> None:
+    demanding = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    demanding.load_cert_chain(certificate)
+    demanding.load_verify_locations(certificate)
+    demanding.verify_mode = ssl.CERT_REQUIRED
+    scripted = router if transport == "websocket" else ScriptedRawRouter()
+    await scripted.stop()
+    scripted.tls = demanding
+    await scripted.start()
+    name = str(certificate)
+    try:
+        async with connect(scripted.url, tls=TlsOptions(ca_file=name, cert_file=name)) as session:
+            assert await session.call("a.b", 1) == 1
+        with pytest.raises((ConnectFailed, ConnectionLost)):
+            async with connect(scripted.url, tls=TlsOptions(ca_file=name)):
+                pass
+    finally:
+        await scripted.stop()
+
+
+def test_files_that_cannot_be_used_are_named_at_once(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.pem")
+    with pytest.raises(ValueError, match=r"missing\.pem"):
+        connect("wss://127.0.0.1:1/ws", tls=TlsOptions(ca_file=missing))
+    with pytest.raises(ValueError, match="cert_file"):
+        TlsOptions(key_file=missing)
 
 
 async def test_a_router_whose_certificate_does_not_verify_gets_no_hello(
@@ -75,7 +136,7 @@ async def test_a_router_whose_certificate_does_not_verify_gets_no_hello(
             pass
     other_name = router.url.replace("127.0.0.1", "localhost")
     with pytest.raises(ConnectFailed, match=r"does not verify: Hostname mismatch"):
-        async with connect(other_name, ssl_context=trusting, retry_first=True):
+        async with connect(other_name, tls=trusting, retry_first=True):
             pass
     assert router.peers == []
 

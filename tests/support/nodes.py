@@ -140,7 +140,8 @@ class RouterProcess:
             if url.startswith("unix:"):
                 continue
             host, _, port = url.partition("://")[2].rstrip("/").rpartition(":")
-            self.addresses.append((host, int(port)))
+            if port.isdecimal():  # else it is a Unix socket
+                self.addresses.append((host, int(port)))
 
     @property
     def address(self) -> Address:

@@ -23,6 +23,7 @@ from heliograph.client.errors import (
 )
 
 if TYPE_CHECKING:
+    from heliograph.client.adding import Added
     from heliograph.client.authentication import (
         Anonymous,
         Credentials,
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
         WampCra,
     )
     from heliograph.client.connecting import connect
+    from heliograph.client.declared import procedure, topic
     from heliograph.client.event import Event, Gap, Missed
     from heliograph.client.events import Events
     from heliograph.client.invocation import Invocation
-    from heliograph.client.options import ClientOptions
+    from heliograph.client.options import ClientOptions, TlsOptions
     from heliograph.client.payload import Result
     from heliograph.client.progressive_call import ProgressiveCall
     from heliograph.client.publisher import Publisher
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from heliograph.client.subscription import Subscription
 
 __all__ = [
+    "Added",
     "Anonymous",
     "ApplicationError",
     "BadPayload",
@@ -75,12 +78,16 @@ __all__ = [
     "Subscription",
     "Ticket",
     "TlsCertificate",
+    "TlsOptions",
     "WampCra",
     "WampError",
     "connect",
+    "procedure",
+    "topic",
 ]
 
 _HOMES = {
+    "Added": "adding",
     "Anonymous": "authentication",
     "ClientOptions": "options",
     "Credentials": "authentication",
@@ -100,8 +107,11 @@ _HOMES = {
     "Subscription": "subscription",
     "Ticket": "authentication",
     "TlsCertificate": "authentication",
+    "TlsOptions": "options",
     "WampCra": "authentication",
     "connect": "connecting",
+    "procedure": "declared",
+    "topic": "declared",
 }
 
 

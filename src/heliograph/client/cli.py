@@ -95,7 +95,11 @@ def _add_call_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_websocket_url(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", default=DEFAULT_URL, help=f"ws://… or wss://… (default: {DEFAULT_URL})")
+    parser.add_argument(
+        "--url",
+        default=DEFAULT_URL,
+        help=f"ws://…, wss://…, rs://host:port, rss://… or unix:/… (default: {DEFAULT_URL})",
+    )
 
 
 def _add_keyword_arguments(parser: argparse.ArgumentParser) -> None:

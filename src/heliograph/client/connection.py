@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from heliograph.auth.errors import ChallengeRefused, LibraryMissing
+from heliograph.client.address import Address
 from heliograph.client.authentication import Authentication
 from heliograph.client.errors import (
     ApplicationError,
+    BadPayload,
     ConnectFailed,
     ConnectionLost,
     HeliographError,
@@ -18,13 +20,13 @@ from heliograph.client.errors import (
 )
 from heliograph.client.features import has_announced
 from heliograph.client.invocations import OpenInvocation
+from heliograph.client.link import Link, opener
 from heliograph.client.options import ClientOptions
 from heliograph.client.protocol import ClientProtocol, OpenChallenge, State
 from heliograph.client.reconnect import Clock, Random, backoff_of
 from heliograph.client.rejoin import Rejoin, RejoinCallback
 from heliograph.client.runner import InvocationRunner
 from heliograph.client.standing import StandingRequest
-from heliograph.client.websocket import WebSocketLink, open_websocket
 from heliograph.wamp.errors import AUTHENTICATION_DENIED, PROCEDURE_ALREADY_EXISTS, PayloadError
 from heliograph.wamp.messages import Welcome
 from heliograph.wamp.payload import Payload
@@ -43,12 +45,12 @@ class Connection:
     """Keeps one `ClientProtocol` joined.
 
     Args:
-        url: `ws://…` or `wss://…`.
+        address: where the router is.
         realm: the realm to join.
         agent: this software's name and version.
         authentication: how the client proves who it is.
         serializers: in order of preference.
-        ssl_context: how `wss` servers are verified; `None` verifies by the system's authorities.
+        ssl_context: how servers are verified; `None` verifies by the system's authorities.
         headers: more headers for the WebSocket handshake.
         reconnect: whether to try again after a connection is lost.
         retry_first: whether to try again until the first connection stands.
@@ -64,7 +66,7 @@ class Connection:
 
     def __init__(
         self,
-        url: str,
+        address: Address,
         *,
         realm: str,
         agent: str,
@@ -78,7 +80,7 @@ class Connection:
         clock: Clock,
         random: Random,
     ) -> None:
-        self.url = url
+        self.address = address
         self.options = options
         self.protocol = ClientProtocol(realm=realm, agent=agent, observer=self, authentication=authentication)
         self.joins = 0
@@ -100,7 +102,7 @@ class Connection:
             spawn=self.spawn,
             options=options,
         )
-        self._link: WebSocketLink | None = None
+        self._link: Link | None = None
         self._outcome: asyncio.Future[None] | None = None
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -217,9 +219,9 @@ class Connection:
             return False
         return not isinstance(error, ConnectFailed | JoinRefused) or error.is_temporary
 
-    async def _join(self) -> WebSocketLink:
-        link = await open_websocket(
-            self.url,
+    async def _join(self) -> Link:
+        link = await opener(self.address)(
+            self.address,
             serializers=self._serializers,
             receiver=self.protocol,
             options=self.options,
@@ -229,7 +231,10 @@ class Connection:
         outcome = self._outcome = asyncio.get_running_loop().create_future()
         self._link = link
         try:
-            self.protocol.connected(link)
+            try:
+                self.protocol.connected(link)
+            except BadPayload as error:
+                raise ConnectFailed(f"{self._shown_url}: HELLO: {error}", is_temporary=False) from error
             try:
                 async with asyncio.timeout(self.options.join_timeout_s):
                     await outcome
@@ -255,7 +260,7 @@ class Connection:
 
     @property
     def _shown_url(self) -> str:
-        return self.url.partition("?")[0]  # a query may hold a ticket
+        return self.address.shown
 
     # The present connection
 

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from heliograph.client.errors import ApplicationError, BadPayload, ConnectionLost
+from heliograph.client.errors import ApplicationError, ConnectionLost
 from heliograph.client.invocations import OpenInvocation
 from heliograph.client.payload import Result, read_payload
-from heliograph.wamp.errors import RUNTIME_ERROR
+from heliograph.wamp.errors import INVALID_ARGUMENT, RUNTIME_ERROR
 from heliograph.wamp.payload import Payload
 
 
@@ -115,6 +115,7 @@ class Target:
 
     Args:
         function: what was registered.
+        kind: the class that annotates the parameter for it.
 
     Raises:
         TypeError: the parameter for the invocation is where it cannot be given.
@@ -122,24 +123,24 @@ class Target:
 
     __slots__ = ("_is_first", "_parameter", "function")
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], kind: type = Invocation) -> None:
         self.function = function
-        self._parameter, self._is_first = _invocation_parameter(function)
+        self._parameter, self._is_first = _invocation_parameter(function, kind)
 
     @property
     def wants_invocation(self) -> bool:
         """Whether the function has a parameter for the invocation."""
         return self._parameter is not None
 
-    def __call__(self, invocation: Invocation, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    def __call__(self, invocation: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Call the function.
 
         Raises:
-            BadPayload: the arguments do not fit the function's parameters.
+            ApplicationError: the arguments do not fit the function's parameters.
         """
         if self._parameter is not None:
             if self._parameter in kwargs:
-                raise BadPayload(f"{self._parameter!r} is no argument that a caller may give")
+                raise _refusal(f"{self._parameter!r} is no argument that a caller may give")
             if self._is_first:
                 args = [invocation, *args]
             else:
@@ -149,19 +150,23 @@ class Target:
         except TypeError as error:
             # Raised by the call itself, not inside the function.
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-                raise BadPayload(f"the arguments do not fit: {error}") from error
+                raise _refusal(f"the arguments do not fit: {error}") from error
             raise
 
 
-def _invocation_parameter(function: Callable[..., Any]) -> tuple[str | None, bool]:
-    """Return the name of the parameter annotated with `Invocation`, and whether it is the first one."""
+def _refusal(text: str) -> ApplicationError:
+    return ApplicationError(INVALID_ARGUMENT, text)
+
+
+def _invocation_parameter(function: Callable[..., Any], kind: type) -> tuple[str | None, bool]:
+    """Return the name of the parameter annotated with `kind`, and whether it is the first one."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return None, False  # a function written in C that does not tell
     hints = _hints(function)
     for number, parameter in enumerate(parameters):
-        if not _is_invocation(hints.get(parameter.name, parameter.annotation)):
+        if not _is_invocation(hints.get(parameter.name, parameter.annotation), kind):
             continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(f"{parameter.name}: an invocation is one argument")
@@ -181,7 +186,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return {}  # some other annotation cannot be evaluated here; then the text decides
 
 
-def _is_invocation(annotation: Any) -> bool:
+def _is_invocation(annotation: Any, kind: type) -> bool:
     if isinstance(annotation, str):
-        return annotation.rpartition(".")[2] == "Invocation"
-    return annotation is Invocation
+        return annotation.rpartition(".")[2] == kind.__name__
+    return annotation is kind

@@ -104,8 +104,8 @@ class Invocations:
     def refuse(self, invocation: OpenInvocation, uri: str, payload: Payload) -> None:
         """Send ERROR for a call, unless the connection it came on is gone."""
         if self.is_open(invocation):
-            self._close(invocation)
             self._send_error(invocation.request, uri, payload)
+            self._close(invocation)
 
     def _close(self, invocation: OpenInvocation) -> None:
         del self._open[invocation.request]

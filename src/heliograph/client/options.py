@@ -55,3 +55,21 @@ class ClientOptions(Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{name} must be above 0, not {value!r}")
         if self.ping_timeout_s > self.ping_interval_s:
             raise ValueError("ping_timeout_s must be at most ping_interval_s")
+
+
+class TlsOptions(Struct, frozen=True, kw_only=True):
+    """How a server is verified, and by what certificate this client proves who it is.
+
+    Attributes:
+        ca_file: a file with the certificates of the authorities to trust; by default those of the system
+        cert_file: a file with this client's certificate and the chain above it
+        key_file: a file with its private key; by default it stands in `cert_file`
+    """
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file needs the cert_file it is the key of")

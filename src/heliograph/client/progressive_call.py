@@ -91,15 +91,15 @@ class ProgressiveCall:
 
     async def __aiter__(self) -> AsyncGenerator[Any, None]:
         if self._answer is not None:
-            while (part := await self._next()) is not None:
+            while (part := await self.next()) is not None:
                 yield part.value()
             return
         async with self:
-            while (part := await self._next()) is not None:
+            while (part := await self.next()) is not None:
                 yield part.value()
 
-    async def _next(self) -> Result | None:
-        """Return the next progressive result, or `None` when the final one is there."""
+    async def next(self) -> Result | None:
+        """Wait for the next progressive result and return it, or `None` when the final one is there."""
         answer = self._answer
         if answer is None:
             raise AssertionError("a call is read after it was made")

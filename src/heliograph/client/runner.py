@@ -23,6 +23,9 @@ from heliograph.wire.serializers.serializer import Serializer
 
 logger = logging.getLogger("heliograph.client")
 
+LONGEST_TEXT = 1000
+"""Characters of a text that tells what went wrong: an exception may hold anything, and a router take little."""
+
 
 class _Running:
     """A function at work on a call."""
@@ -191,11 +194,10 @@ class InvocationRunner:
         result = value if isinstance(value, Result) else Result((value,))
         try:
             payload = encode_payload(self._serializer(), result.args, result.kwargs)
+            self._invocations.answer(opened, payload)
         except BadPayload as error:
             logger.error("the result of %s cannot be sent: %s", opened.procedure, error)
             self._refuse(opened, RUNTIME_ERROR, f"the result cannot be sent: {error}")
-        else:
-            self._invocations.answer(opened, payload)
 
     def _failed(self, opened: OpenInvocation, error: Exception) -> None:
         if isinstance(error, ConnectionLost) and not self._invocations.is_open(opened):
@@ -206,15 +208,14 @@ class InvocationRunner:
             return
         try:
             payload = encode_payload(self._serializer(), error.args_, error.kwargs_)
+            self._invocations.refuse(opened, error.uri, payload)
         except BadPayload as unsendable:
             logger.error("the error of %s cannot be sent: %s", opened.procedure, unsendable)
             self._refuse(opened, error.uri, str(unsendable))
-        else:
-            self._invocations.refuse(opened, error.uri, payload)
 
     def _refuse(self, opened: OpenInvocation, uri: str, text: str) -> None:
         # What an exception says may hold half a surrogate pair, which no serializer takes.
-        sendable = text.encode(errors="replace").decode()
+        sendable = text.encode(errors="replace").decode()[:LONGEST_TEXT]
         self._invocations.refuse(opened, uri, PlainPayload([sendable]))
 
 

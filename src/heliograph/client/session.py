@@ -4,16 +4,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from heliograph.client.adding import AddingRole
 from heliograph.client.calling import CallerRole
 from heliograph.client.connection import Connection, JoinCallback, LeaveCallback
 from heliograph.client.publishing import PublisherRole
-from heliograph.client.registering import CalleeRole
 from heliograph.client.rejoin import RejoinCallback
-from heliograph.client.subscribing import SubscriberRole
 from heliograph.wamp.messages import WelcomeDetails
 
 
-class Session(PublisherRole, SubscriberRole, CallerRole, CalleeRole):
+class Session(PublisherRole, CallerRole, AddingRole):
     """A WAMP session that joins again by itself; made by `heliograph.client.connect`.
 
     While there is no connection, what happens once fails at once with `ConnectionLost` (publishing, calling): the

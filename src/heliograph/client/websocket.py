@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import Protocol, cast
+from typing import cast
 
 from picows import (
     WSCloseCode,
@@ -23,8 +23,11 @@ from picows import (
     ws_connect,
 )
 
+from heliograph.client.address import Address
 from heliograph.client.errors import ConnectFailed
+from heliograph.client.link import Receiver
 from heliograph.client.options import ClientOptions
+from heliograph.client.sockets import connected_socket, explained
 from heliograph.wamp.errors import ProtocolViolation
 from heliograph.wamp.messages import Message
 from heliograph.wire.serializers.serializer import Serializer
@@ -36,19 +39,6 @@ SUBPROTOCOL = "wamp.2."
 
 _HTTP_TEMPORARY = (408, 425, 429)
 _SHOWN_BODY_BYTES = 200
-
-
-class Receiver(Protocol):
-    """Who takes what comes over a connection."""
-
-    def receive(self, message: Message) -> None:
-        """Take a message; raises `ProtocolViolation`."""
-
-    def violated(self, violation: ProtocolViolation) -> None:
-        """The other side broke the protocol: say so and close."""
-
-    def lost(self, reason: str) -> None:
-        """The connection is gone."""
 
 
 class WebSocketLink(WSListener):
@@ -179,7 +169,7 @@ class WebSocketLink(WSListener):
 
 
 async def open_websocket(
-    url: str,
+    address: Address,
     *,
     serializers: Sequence[Serializer],
     receiver: Receiver,
@@ -203,16 +193,15 @@ async def open_websocket(
 
     opened: list[socket.socket] = []
 
-    async def connected_socket(address: WSParsedURL) -> socket.socket:
-        opened.append(await _connected_socket(address.host, address.port, options.open_timeout_s))
+    async def socket_factory(_url: WSParsedURL) -> socket.socket:
+        opened.append(await connected_socket(address, options.open_timeout_s))
         return opened[0]
 
-    shown = url.partition("?")[0]
     try:
         async with asyncio.timeout(options.open_timeout_s):
             transport, link = await ws_connect(
                 listener,
-                url,
+                address.websocket_url,
                 ssl_context=ssl_context,
                 websocket_handshake_timeout=None,
                 enable_auto_ping=True,
@@ -224,43 +213,20 @@ async def open_websocket(
                     "Sec-WebSocket-Protocol": ", ".join(SUBPROTOCOL + each.name for each in serializers),
                 },
                 max_redirects=0,
-                socket_factory=connected_socket,
+                socket_factory=socket_factory,
                 use_aiofastnet=False,
             )
     except (WSError, OSError) as error:
         _hang_up(opened)
-        raise _explained(error, shown, options) from error
+        raise _explained(error, address, options) from error
     except BaseException:
         _hang_up(opened)
         raise
     if not isinstance(link, WebSocketLink):
         # picows reports a connection that closes during the handshake as opened, without a listener.
         transport.disconnect(graceful=False)
-        raise ConnectFailed(f"{shown} closed the connection during the WebSocket handshake")
+        raise ConnectFailed(f"{address.shown} closed the connection during the WebSocket handshake")
     return link
-
-
-async def _connected_socket(host: str, port: int, timeout_s: float) -> socket.socket:
-    """Return a socket connected to the first address of `host` that answers."""
-    loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    failure: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in addresses:
-        candidate = socket.socket(family, kind, protocol)
-        candidate.settimeout(0)
-        try:
-            # One address that swallows packets leaves time for the next.
-            async with asyncio.timeout(timeout_s / len(addresses)):
-                await loop.sock_connect(candidate, address)
-        except OSError as error:  # a timeout is one too
-            candidate.close()
-            failure = error
-        except BaseException:
-            candidate.close()
-            raise
-        else:
-            return candidate
-    raise failure
 
 
 def _hang_up(opened: list[socket.socket]) -> None:
@@ -272,20 +238,14 @@ def _hang_up(opened: list[socket.socket]) -> None:
             continue  # closed already
 
 
-def _explained(error: WSError | OSError, shown: str, options: ClientOptions) -> ConnectFailed:
+def _explained(error: WSError | OSError, address: Address, options: ClientOptions) -> ConnectFailed:
     """Return `error` with what to check."""
     if isinstance(error, WSInvalidStatusError) and error.response is not None:
-        return _status_refused(error, int(error.response.status), shown)
+        return _status_refused(error, int(error.response.status), address.shown)
     if isinstance(error, WSError):
-        return ConnectFailed(f"{shown} does not speak WAMP over WebSocket: {error}", is_temporary=False)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        text = f"the certificate of {shown} does not verify: {error.verify_message}"
+        text = f"{address.shown} does not speak WAMP over WebSocket: {error}"
         return ConnectFailed(text, is_temporary=False)
-    if isinstance(error, TimeoutError):
-        return ConnectFailed(f"{shown} did not answer within {options.open_timeout_s:g} s")
-    if isinstance(error, ConnectionRefusedError):
-        return ConnectFailed(f"nobody listens at {shown}: is the router running there?")
-    return ConnectFailed(f"cannot connect to {shown}: {error}")
+    return explained(error, address, options.open_timeout_s)
 
 
 def _status_refused(error: WSInvalidStatusError, status: int, shown: str) -> ConnectFailed:

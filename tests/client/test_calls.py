@@ -208,3 +208,18 @@ def test_who_works_is_told_when_no_answer_can_arrive(callee: ClientProtocol, wir
     callee.lost("gone")
     assert wire.drops == wire.invocations
     assert not callee.invocations.is_open(wire.drops[0])
+
+
+def test_nothing_is_sent_after_goodbye(callee: ClientProtocol, wire: Recorder) -> None:
+    request, _, _ = calling(callee, m.CallOptions(progress=True, receive_progress=True))
+    callee.receive(invocation(31))
+    callee.receive(invocation(32))
+    one, other = wire.invocations
+    callee.leave()
+    wire.taken()
+    callee.invocations.progress(one, EMPTY)
+    callee.invocations.answer(one, EMPTY)
+    callee.invocations.refuse(other, "com.example.no", EMPTY)
+    callee.calls.send_piece(request, "a.b", EMPTY, is_last=True)
+    callee.calls.give_up(request, "kill")
+    assert wire.taken() == []

@@ -80,6 +80,19 @@ async def test_a_loop_that_raises_unsubscribes(router: ScriptedRouter) -> None:
         await router.until(lambda: "Unsubscribe" in router.peer.names())
 
 
+async def test_a_session_may_end_right_after_the_loop(
+    router: ScriptedRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The loop's subscription is given back in a task of its own, which must not find fault with that."""
+    async with connect(router.url) as session:
+        task = asyncio.create_task(reading(session.events("a.b"), 1))
+        await router.until(lambda: "Subscribe" in router.peer.names())
+        sending(router, "a.b", 1)
+        await eventually(task)
+    await asyncio.sleep(0)
+    assert caplog.records == []
+
+
 async def test_a_block_subscribes_at_once_and_unsubscribes_at_its_end(router: ScriptedRouter) -> None:
     async with connect(router.url) as session:
         async with session.events("a.b") as events:

@@ -179,3 +179,15 @@ def test_a_registration_is_made_again_with_its_options(joined: ClientProtocol, w
     joined.standing.register("a.add", ADD, prefix, Future())
     joined.receive(m.Registered(1, 8))
     assert rejoin(joined, wire) == [m.Register(1, prefix, "a.add")]
+
+
+def test_a_session_that_leaves_gives_everything_back_by_leaving(
+    joined: ClientProtocol, wire: Recorder
+) -> None:
+    sink = subscribed(joined)
+    joined.leave()
+    assert [type(sent) for sent in wire.taken()] == [m.Subscribe, m.Goodbye]
+    answer: Future[Any] = Future()
+    joined.standing.unsubscribe("a.b", "exact", sink, answer)
+    answered(answer)
+    assert wire.taken() == []

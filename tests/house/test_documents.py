@@ -44,6 +44,7 @@ COMMANDS = {
     "kill -HUP $ROUTER_PID": _TRANSPORTS,
     f'openssl req -newkey {_EC_KEY} -subj "/CN=agent-7" -keyout agent-7.key -out agent-7.csr': _TRANSPORTS,
     f"openssl x509 -req -in agent-7.csr {_SIGNED} -out agent-7.crt": _TRANSPORTS,
+    "python tools/compare_clients.py": "tests/client/test_comparison.py",
     "heliograph publish news hello": _SHOWN,
     "heliograph subscribe clientstats": _SHOWN,
     "heliograph init": _SHOWN,

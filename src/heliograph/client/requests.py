@@ -107,8 +107,8 @@ class Requests:
     # Sending
 
     def send(self, message: Message) -> None:
-        """Send a message that wants no answer, or nothing when the connection is gone."""
-        if self._transport is not None:
+        """Send a message that wants no answer, or nothing when the session is leaving or its connection gone."""
+        if self.is_joined and self._transport is not None:
             self._transport.send(message)
 
     def make(

@@ -259,8 +259,10 @@ class StandingRequests:
                 self._observer.restored()
 
     def _unwant(self, standing: StandingRequest, answer: Answer | None) -> None:
-        if standing.is_wanted or standing.is_under_way or standing.id is None:
-            # Others want it, or its id is not known yet: then it is given back when the answer comes.
+        is_leaving = not self._requests.is_joined
+        if standing.is_wanted or standing.is_under_way or standing.id is None or is_leaving:
+            # Others want it, or its id is not known yet: then it is given back when the answer comes. A session that
+            # leaves gives everything back.
             self._forget_unwanted(standing)
             if answer is not None:
                 answer.set_result(None)

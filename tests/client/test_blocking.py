@@ -246,6 +246,17 @@ def test_what_is_wrong_is_raised_on_entering(url: str) -> None:
     assert clients() == []
 
 
+def test_an_event_loop_that_cannot_be_made_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr("asyncio.new_event_loop", fail)
+    monkeypatch.setattr("asyncio.events.new_event_loop", fail)
+    with pytest.raises(OSError, match="too many open files"):
+        blocking.connect(url).__enter__()
+    assert clients() == []
+
+
 def test_an_exception_in_the_block_passes_unchanged_and_nothing_is_left(url: str) -> None:
     with pytest.raises(LookupError, match="in the block"):  # noqa: PT012, SIM117 - the block is what is tested
         with blocking.connect(url) as session:
@@ -284,14 +295,15 @@ def test_many_threads_use_one_session(session: Session, other: Session) -> None:
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_is_told_to_connect_for_itself(url: str) -> None:
     program = f"""
-import os, sys
+import os
 from heliograph.client import blocking
 with blocking.connect({url!r}) as session:
     child = os.fork()
     try:
-        print(session.call("wamp.session.count") > 0, flush=True)
+        said = str(session.call("wamp.session.count") > 0)
     except RuntimeError as error:
-        print(error, flush=True)
+        said = str(error)
+    os.write(1, (said + "\\n").encode())  # in one piece, for two processes write
     if child:
         os.waitpid(child, 0)
 """
@@ -300,6 +312,7 @@ with blocking.connect({url!r}) as session:
     )
     assert done.returncode == 0, done.stderr
     lines = sorted(done.stdout.splitlines())
+    assert len(lines) == 2, done.stdout
     assert lines[0] == "True"
     assert "connect in this one, too" in lines[1]
 

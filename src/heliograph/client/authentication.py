@@ -117,7 +117,7 @@ class Anonymous(Credentials):
 class TlsCertificate(Credentials):
     """Be known by the certificate that was shown in the TLS handshake.
 
-    The certificate itself is a matter of TLS: `ssl_context.load_cert_chain(…)`.
+    The certificate itself is a matter of TLS: `connect(tls=TlsOptions(cert_file=…))`.
 
     Args:
         authid: who the client is; without it the router knows by the certificate.

@@ -56,6 +56,8 @@ class Portal:
                 runner.run(work())
         except BaseException as error:  # noqa: BLE001 - raised where the session is closed
             self._ended.set_exception(error)
+            if not has_begun.done():
+                has_begun.set_exception(error)
         else:
             self._ended.set_result(None)
 

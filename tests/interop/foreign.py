@@ -15,6 +15,9 @@ REFUSAL = {"uri": "com.example.error.refused", "args": ["no", 42], "kwargs": {"b
 """What every client's procedure `refuse` answers with."""
 
 ANSWER_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 90.0
+"""Twenty of them start at once."""
+
 LIFE_S = 300.0
 """Seconds after which a client is killed, whatever it is doing."""
 
@@ -86,7 +89,7 @@ class ProcessClient:
 
     def wait_ready(self) -> None:
         """Wait until it has joined."""
-        self.protocol = self._take("ready")["ready"]
+        self.protocol = self._take("ready", timeout_s=START_TIMEOUT_S)["ready"]
 
     def do(self, action: str, uri: str, **details: Any) -> Any:
         number = next(self._ids)
@@ -120,9 +123,9 @@ class ProcessClient:
             self._process.stdout.close()
         assert code == 0, f"{self.name} ended with {code}\n{self._story()}"
 
-    def _take(self, kind: str, value: Any = None) -> Report:
+    def _take(self, kind: str, value: Any = None, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Report:
         """Wait for a report and take it out of the list."""
-        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        deadline = time.monotonic() + timeout_s
         with self._changed:
             while True:
                 for report in self._reports:
@@ -131,7 +134,7 @@ class ProcessClient:
                         return report
                 remaining = deadline - time.monotonic()
                 assert not self._ended, f"{self.name} ended before its {kind!r}\n{self._story()}"
-                assert remaining > 0, f"{self.name}: no {kind!r} in {ANSWER_TIMEOUT_S:g} s\n{self._story()}"
+                assert remaining > 0, f"{self.name}: no {kind!r} in {timeout_s:g} s\n{self._story()}"
                 self._changed.wait(remaining)
 
     def _read(self) -> None:

@@ -21,7 +21,10 @@ from tests.support.nodes import RouterProcess, node_config, rawsocket_transport,
 
 SERIALIZERS = ("json", "msgpack", "cbor")
 PROGRAMS = ("autobahn_asyncio.py", "xconn_sync.py", "xconn_async.py")
-OVER_TCP = [Kind(program, serializer) for program in PROGRAMS for serializer in SERIALIZERS]
+OVER_TCP = [
+    Kind("autobahn_twisted.py", "any"),
+    *(Kind(program, serializer) for program in PROGRAMS for serializer in SERIALIZERS),
+]
 OVER_UNIX = [Kind("xconn_sync.py", "cbor"), Kind("xconn_async.py", "json")]
 OVER_WEBSOCKET = [Kind("autobahn_asyncio.py", "json")]
 NAMES = [

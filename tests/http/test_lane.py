@@ -255,6 +255,45 @@ class TestTurns:
         assert (await connection.response()).status == 200
         assert await heard(subscriber, 2) == [1, 2]
 
+    async def test_a_client_that_does_not_read_waits_for_its_refusals(self, node: RunningNode) -> None:
+        connection = await Connection.open(node.address)
+        await connection.send(post(1))
+        await connection.response()
+        protocol = protocol_of(node)
+        protocol.pause_writing()
+        await connection.send(http_request("GET", "/notify") * 2)
+        await node.until(lambda: protocol.flow.read_paused)
+        assert protocol.transport.get_write_buffer_size() == 0
+        assert len(protocol.pipeline) == 1
+        protocol.resume_writing()
+        assert [(await connection.response()).status for _ in range(2)] == [405, 405]
+
+    async def test_refusals_wait_when_a_turn_has_done_enough(
+        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        the_turn = let_turns_do(0, node, monkeypatch)
+        connection = await Connection.open(node.address)
+        await connection.send(http_request("GET", "/notify") * 3)
+        await node.until(lambda: len(the_turn._waiting) == 1)
+        let_turns_do(1, node, monkeypatch)
+        assert [(await connection.response()).status for _ in range(3)] == [405] * 3
+
+    async def test_a_request_held_up_before_its_body_gets_it_later(
+        self, node: RunningNode, subscriber: WampClient
+    ) -> None:
+        connection = await Connection.open(node.address)
+        await connection.send(post(1))
+        await connection.response()
+        protocol = protocol_of(node)
+        protocol.pause_writing()
+        head, _, body = post("late").partition(b"\r\n\r\n")
+        await connection.send(head + b"\r\n\r\n" + body[:5])
+        await node.until(lambda: protocol.flow.read_paused)
+        protocol.resume_writing()
+        await connection.send(body[5:])
+        assert (await connection.response()).status == 200
+        assert await heard(subscriber, 2) == [1, "late"]
+
     async def test_a_client_that_goes_meanwhile_is_not_served(
         self, node: RunningNode, subscriber: WampClient
     ) -> None:

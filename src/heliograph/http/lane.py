@@ -144,7 +144,15 @@ class LaneRequest:
 
     def start(self) -> None:
         """Begin: all requests before this one are answered."""
+        # A refusal is written, too: whoever reads none must not be able to ask for ever more of them.
+        if self._connection.is_held_up:
+            self._connection.hold_up(self)
+        else:
+            self._admit()
+
+    def _admit(self) -> None:
         self._is_started = True
+        self._connection.port.turn.spend(1)
         try:
             headers = self._headers()
             self._service.admit(self, headers)
@@ -216,7 +224,7 @@ class LaneRequest:
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         turn = connection.port.turn
-        turn.spend(1 + len(body) // BYTES_A_UNIT)
+        turn.spend(len(body) // BYTES_A_UNIT)
         try:
             result = self._service.perform(self, body)
         except Exception as error:  # noqa: BLE001 - answered, or logged
@@ -231,6 +239,9 @@ class LaneRequest:
     def handle_next(self) -> bool:
         """Do one piece of what waits for its turn; return whether more waits."""
         if self.response_complete or self.disconnected:
+            return False
+        if not self._is_started:
+            self._go_on()
             return False
         if self._work is None:
             self._perform()
@@ -248,6 +259,13 @@ class LaneRequest:
         else:
             result.add_done_callback(self._on_done)
         return False
+
+    def _go_on(self) -> None:
+        """Begin after all, and read what is still to come of the body."""
+        self.start()
+        if self._is_started and not self.response_complete and self.more_body:
+            self._connection.flow.resume_reading()
+            self.await_body()
 
     def _on_done(self, future: asyncio.Future[Any]) -> None:
         if not self.disconnected:

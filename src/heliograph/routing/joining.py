@@ -69,6 +69,7 @@ class Joining:
         self._to_try = self._chosen()
         self._reserved: tuple[Realm, int] | None = None
         self._question: Question | None = None
+        self._method = anonymous.METHOD
         self._is_over = False
 
     def begin(self) -> None:
@@ -108,7 +109,9 @@ class Joining:
         method, authenticator = next(self._to_try, ("", None))
         if authenticator is None:
             self._refuse(self._no_matching_method() if is_first else DENIED)
-        elif method == anonymous.METHOD or not self._is_throttled():
+            return
+        self._method = method
+        if not self._is_throttled():
             applicant = self._applicant(method)
             self._ask(lambda then: authenticator.begin(applicant, then))
 
@@ -139,7 +142,7 @@ class Joining:
 
     def _is_throttled(self) -> bool:
         """Refuse an applicant from where too many have failed; return whether that was so."""
-        if self._authenticators is None:
+        if self._authenticators is None or self._method == anonymous.METHOD:
             return False
         wait_s = self._authenticators.backoff.refused_for_s(self._session.facts)
         if not wait_s:
@@ -164,6 +167,9 @@ class Joining:
                 return
             if is_held:
                 self._session.release()
+                # Whoever guesses many at once learns of none what became of it once too many have failed.
+                if self._is_throttled():
+                    return
             self._take(decided)
 
         step(then)

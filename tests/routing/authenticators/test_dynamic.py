@@ -1,5 +1,6 @@
 """A WAMP procedure says who may join: clients wait for it, and everything but a clear answer refuses."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -7,10 +8,12 @@ import pytest
 
 from heliograph.auth import cryptosign, wampcra
 from heliograph.auth.facts import ClientCertificate
+from heliograph.auth.options import BackoffOptions
 from heliograph.auth.scram import ClientExchange, Record
 from heliograph.routing.session import State
 from heliograph.wamp.messages import (
     Authenticate,
+    Challenge,
     Error,
     Invocation,
     Message,
@@ -20,7 +23,7 @@ from heliograph.wamp.messages import (
     YieldOptions,
 )
 from heliograph.wamp.payload import PlainPayload
-from tests.support.door import DENIED, FAR_AWAY, Door, answers, refused, welcomed
+from tests.support.door import DENIED, FAR_AWAY, NEVER, Door, answers, refused, welcomed
 from tests.support.recording import SessionPair, hello
 
 PROCEDURE = "com.example.authenticate"
@@ -42,9 +45,9 @@ SCRAM_ANSWER = {
 class Room:
     """A door behind which a session is asked."""
 
-    def __init__(self, method: str = "ticket", **options: Any) -> None:
+    def __init__(self, method: str = "ticket", *, backoff: BackoffOptions = NEVER, **options: Any) -> None:
         dynamic = {"type": "dynamic", "authenticator": PROCEDURE, "timeout_s": 3.0, **options}
-        self.door = Door({method: dynamic})
+        self.door = Door({method: dynamic}, backoff=backoff)
         self.authenticator = self.door.bench.join_as("authenticator", "anonymous")
         self.authenticator.register(PROCEDURE)
         self.invocations: list[Invocation] = []
@@ -257,6 +260,33 @@ class TestWaiting:
         assert refused(answers(pair, "x" * 20_000)) == DENIED
         assert room.authenticator.hears() == []
 
+    def test_of_guesses_made_at_once_none_is_told_after_too_many_have_failed(self) -> None:
+        backoff = BackoffOptions(max_failures=3, window_s=60.0, refusal_s=10.0)
+        room = Room(backoff=backoff)
+        pairs = [room.show_ticket(f"guess {number}") for number in range(6)]
+        for invocation in room.authenticator.hears():
+            assert isinstance(invocation, Invocation)
+            room.invocations.append(invocation)
+        for _ in range(4):
+            room.fail()
+        room.answer("frontend")
+        room.answer("frontend")
+        told = [refused(only(pair))[0] for pair in pairs]
+        assert told == [DENIED[0]] * 3 + ["heliograph.error.too_many_failures"] * 3
+        room.door.bench.clock.advance(10.0)
+        pair = room.show_ticket()
+        room.asked()
+        room.answer("frontend")
+        assert welcomed(only(pair))[0] == "joe"
+
+
+def shape_of(challenge: Message) -> tuple[str, str, tuple[int, int]]:
+    """Return what a wampcra challenge tells of its principal: its role, its salt and its costs."""
+    assert isinstance(challenge, Challenge)
+    extra = challenge.extra
+    role: str = json.loads(extra["challenge"])["authrole"]
+    return role, extra["salt"], (extra["iterations"], extra["keylen"])
+
 
 class TestWampcra:
     def ask(self, answer: Any) -> tuple[Room, SessionPair, Message]:
@@ -287,6 +317,41 @@ class TestWampcra:
         answer = answers(pair, wampcra.response("s3cret", challenge.extra))  # type: ignore[attr-defined]
         assert refused(answer) == DENIED
         assert room.door.bench.router.counters.authentications_failed == 1
+
+    def test_challenges_an_unknown_principal_as_it_does_a_known_one(self) -> None:
+        salted = {"salt": "0123456789abcdef", "iterations": 500, "keylen": 16}
+        room, _, known = self.ask({"role": "frontend", "secret": "s3cret", **salted})
+        shapes = [shape_of(known)]
+        for _ in range(2):
+            pair = room.door.connect()
+            pair.says(hello(authmethods=["wampcra"], authid="nobody"))
+            room.asked()
+            room.fail()
+            shapes.append(shape_of(only(pair)))
+        (role, salt, costs), fake, again = shapes
+        assert fake == again, "the same each time"
+        assert (fake[0], len(fake[1]), fake[2]) == (role, len(salt), costs)
+        assert fake[1] != salt
+
+    def test_derives_a_key_once_however_often_somebody_knocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        derived: list[str] = []
+        derive_key = wampcra.derive_key
+
+        def counted(secret: str, salt: str, **costs: int) -> bytes:
+            derived.append(salt)
+            return derive_key(secret, salt, **costs)
+
+        monkeypatch.setattr(wampcra, "derive_key", counted)
+        room = Room("wampcra")
+        for _ in range(3):
+            pair = room.door.connect()
+            pair.says(hello(authmethods=["wampcra"], authid="joe"))
+            room.asked()
+            room.answer({"role": "frontend", "secret": "s3cret", "salt": "of this test alone"})
+            challenge = only(pair)
+        assert derived == ["of this test alone"]
+        answer = answers(pair, wampcra.response("s3cret", challenge.extra))  # type: ignore[attr-defined]
+        assert welcomed(answer)[0] == "joe"
 
     @pytest.mark.parametrize(
         "answer",
@@ -327,6 +392,17 @@ class TestScram:
         answer = answers(pair, signature, **more)
         assert welcomed(answer) == ("joe", "frontend", "wamp-scram", "dynamic")
         client.check_router(answer.details.authextra)  # type: ignore[attr-defined]
+
+    def test_challenges_an_unknown_principal_as_it_does_a_known_one(self) -> None:
+        room, _, known, client = self.ask({"role": "frontend", **SCRAM_ANSWER})
+        pair = room.door.connect()
+        pair.says(hello(authmethods=["wamp-scram"], authid="nobody", authextra=client.hello_extra))
+        room.asked()
+        room.fail()
+        told = [message.extra for message in (known, only(pair)) if isinstance(message, Challenge)]
+        real, fake = [(extra["kdf"], extra["iterations"], len(extra["salt"])) for extra in told]
+        assert fake == real
+        assert told[0]["salt"] != told[1]["salt"]
 
     @pytest.mark.parametrize(
         "changed", [{"kdf": "md5"}, {"salt": "zz"}, {"salt": ""}, {"stored-key": "00"}, {"iterations": 0}]

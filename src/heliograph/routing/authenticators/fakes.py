@@ -29,6 +29,11 @@ class Fakes(Generic[ModelT]):
         self._models = list(models)
         self.secret = hashlib.sha256(secrets_of_all or secrets.token_bytes(32)).digest()
 
+    def learn(self, model: ModelT) -> None:
+        """Make the fake ones after `model`, unless they have one: what is drawn must not change."""
+        if not self._models:
+            self._models.append(model)
+
     def draw(self, purpose: str, authid: str | None) -> bytes:
         """Return 32 octets for `authid`, other ones for each purpose."""
         text = f"{purpose}\0{authid or ''}"

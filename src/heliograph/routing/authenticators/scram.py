@@ -89,6 +89,8 @@ class DynamicScram:
             if isinstance(known, Refusal):
                 then(known)
                 return
+            if known is not None:
+                self._fakes.learn(known.credentials)
             fake = _fake(self._fakes, applicant)
             then(_challenge(applicant, known, fake, self._router, self._principals.provider))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ NONCE_BYTES = 32
 
 MAX_ROUNDS = 10_000
 """Of PBKDF2, for the secret of one dynamic answer: some milliseconds in which the router does nothing else."""
+
+DERIVED_KEYS = 1024
+"""Keys of salted secrets that are remembered."""
 
 
 class CraKeys(Struct, frozen=True):
@@ -113,8 +117,10 @@ class DynamicCra:
         def found(known: Found[CraKeys]) -> None:
             if isinstance(known, Refusal):
                 then(known)
-            else:
-                then(self._exchange.question(applicant, known, _fake(self._fakes, applicant.authid)))
+                return
+            if known is not None:
+                self._fakes.learn(_Model(known.role, known.credentials.salting))
+            then(self._exchange.question(applicant, known, _fake(self._fakes, applicant.authid)))
 
         self._principals.find(applicant, found)
 
@@ -166,7 +172,13 @@ def _keys(
     salting = {"salt": salt, "keylen": keylen, "iterations": iterations}
     if max_rounds is not None and iterations > max_rounds:
         return CraKeys((plain,), salting)
-    return CraKeys((wampcra.derive_key(secret, salt, iterations=iterations, keylen=keylen), plain), salting)
+    return CraKeys((_derived(secret, salt, iterations, keylen), plain), salting)
+
+
+@functools.lru_cache(maxsize=DERIVED_KEYS)
+def _derived(secret: str, salt: str, iterations: int, keylen: int) -> bytes:
+    """Return the key of a salted secret; whoever says HELLO again and again makes it work once."""
+    return wampcra.derive_key(secret, salt, iterations=iterations, keylen=keylen)
 
 
 def _fake(fakes: Fakes[_Model], authid: str | None) -> Known[CraKeys]:

@@ -372,6 +372,28 @@ class TestHello:
             assert (await client.ask(6, {}, "wamp.close.normal"))[0] == 6
             assert (await client.aborted())[1] == "no HELLO within 0.1 seconds"
 
+    async def test_of_a_session_somebody_else_let_in_leaves_no_clock_running_after_goodbye(self) -> None:
+        asked = {"type": "dynamic", "authenticator": "com.example.authenticate"}
+        door = {"type": "websocket", "auth": {"ticket": asked}}
+        async with (
+            running_node(node_config(web_transport({"ws": {"type": "websocket"}, "door": door}))) as node,
+            joined(node.address) as authenticator,
+        ):
+            await authenticator.ask(64, 1, {}, "com.example.authenticate")
+            client = await connect_wamp(node.address, path="/door")
+            details = {"roles": {"caller": {}}, "authmethods": ["ticket"], "authid": "joe"}
+            assert (await client.ask(1, "realm1", details))[0] == 4
+            await client.send([5, "s3cret", {}])
+            invocation = await authenticator.receive()
+            await authenticator.send([70, invocation[1], {}, ["anonymous"]])
+            assert (await client.receive())[0] == 2
+            (connection,) = [each for each in node.connections if each._session.principal.authid == "joe"]
+            clock = connection._hello_timer
+            assert clock is not None, "nothing has come in since"
+            assert (await client.ask(6, {}, "wamp.close.normal"))[0] == 6
+            assert clock.cancelled()
+            assert connection._hello_timer not in (None, clock), "another HELLO is awaited"
+
     async def test_in_time_stops_the_clock(self) -> None:
         async with (
             running_node(one_path(hello={"hello_timeout_s": 0.1})) as node,

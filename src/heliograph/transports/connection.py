@@ -463,6 +463,8 @@ class Connection(ABC):
         self._session.lost()
 
     def _await_hello(self) -> None:
+        # One may still run: of a session that somebody else let in, and whose client said nothing before GOODBYE.
+        self._stop_hello_timer()
         self._hello_timer = self._service.loop.call_later(
             self._service.limits.hello_timeout_s, self._on_hello_timeout
         )

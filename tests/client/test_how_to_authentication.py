@@ -54,6 +54,7 @@ WHOLE: Any = yaml.safe_load(blocks("yaml")[0])
 COMMANDS = [shlex.split(line[2:]) for line in "".join(blocks("console")).splitlines()]
 WHO = {"ticket": "joe", "wampcra": "mary", "scram": "anna", "cryptosign": "machine7"}
 DYNAMIC = "dynamic: a procedure decides"
+FUNCTION = "function: Python decides"
 TICKET_OF_TODAY = "a ticket of today"
 
 
@@ -203,6 +204,16 @@ async def test_a_procedure_decides(tmp_path: Path) -> None:
     config["workers"][0]["realms"][0]["roles"].append(role)
     [program] = blocks("python", section(DYNAMIC))
     with router_process(tmp_path, config) as router, _running(at(router, program), tmp_path):
+        await _check_decisions(router)
+
+
+async def test_a_function_decides(tmp_path: Path) -> None:
+    [module] = blocks("python", section(FUNCTION))
+    (tmp_path / "doors.py").write_text(module)
+    config = config_with(shown_auth(FUNCTION))
+    shown = [yaml.safe_load(block) for block in blocks("yaml", section(FUNCTION))]
+    config["workers"][0].update(next(block for block in shown if "auth" not in block))
+    with router_process(tmp_path, config) as router:
         await _check_decisions(router)
 
 

@@ -120,6 +120,15 @@ class TestFiles:
         with pytest.raises(SecretUnreadable, match=says):
             read_secret(SecretFile(file=name), tmp_path)
 
+    def test_that_hold_half_a_hash_are_errors(
+        self, spoil: Spoil, problems_of: ProblemsOf, secret_file: Path
+    ) -> None:
+        secret_file.write_text("sha256$0123")
+        (problem,) = problems_of(spoil(AUTH, ticket({"file": "ticket"})))
+        assert problem.severity == "error"
+        assert problem.message.startswith("a hashed ticket is sha256$<salt>$<digest>")
+        assert "0123" not in problem.message
+
 
 class TestSecretsInTheOpen:
     @pytest.mark.parametrize(("interface", "is_told"), [("127.0.0.1", False), ("::1", False), ("", True)])
@@ -156,6 +165,21 @@ def test_what_stands_beside_auth_without_effect_is_told(spoil: Spoil, problems_o
     (problem,) = problems_of(value)
     assert problem.severity == "warning"
     assert problem.message.startswith("has no effect beside `auth`")
+
+
+@pytest.mark.parametrize(
+    ("same_site", "origins", "is_told"),
+    [("None", ["*"], True), ("Lax", ["*"], False), ("None", ["https://example.com"], False)],
+)
+def test_a_cookie_that_any_page_can_use_is_told(
+    same_site: str, origins: list[str], is_told: bool, spoil: Spoil, problems_of: ProblemsOf
+) -> None:
+    value = spoil(AUTH, {"cookie": {}, "anonymous": {"type": "static"}})
+    path = value["workers"][0]["transports"][0]["paths"]["ws"]
+    path["cookie"] = {"same_site": same_site, "secure": True}
+    path["options"] = {"allowed_origins": origins}
+    told = [problem.where for problem in problems_of(value) if problem.loud]
+    assert told == ["workers[0].transports[0].paths.ws.options.allowed_origins"] * is_told
 
 
 def test_crossbars_cookie_needs_no_type(spoil: Spoil, problems_of: ProblemsOf) -> None:

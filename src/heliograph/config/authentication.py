@@ -21,13 +21,15 @@ from heliograph.auth.options import (
     TicketPrincipal,
     TlsOptions,
 )
+from heliograph.auth.secret_files import SecretUnreadable, read_secret
 from heliograph.config.exposure import is_loopback
 from heliograph.config.problems import Path, Problem, error, quote, quote_file, render, warning
 from heliograph.config.realms import find_callees
 from heliograph.config.secret_values import find_file_problems
 from heliograph.config.wsgi_module import find_module
 from heliograph.routing.options import RealmOptions, SessionOptions
-from heliograph.transports.options import FileCookieStore, TcpEndpoint
+from heliograph.transports.options import FileCookieStore, TcpEndpoint, WebSocketServiceOptions
+from heliograph.transports.origins import ANY_ORIGIN
 
 Realms = Mapping[str, frozenset[str]]
 """The realms of a router by name, each with the names of its roles."""
@@ -74,8 +76,23 @@ def find_authentication_problems(
     yield from _missing_libraries(where, auth)
     if auth.cookie is not None and getattr(session, "cookie", None) is None:
         yield error((*where, "cookie"), "needs a `cookie` block beside `auth`, which says what cookie to set")
+    if auth.cookie is not None:
+        yield from _cookie_for_any_page(path, session)
     if all(getattr(auth, name) is None for name in auth.__struct_fields__):
         yield warning(where, "names no method, so that nobody can join here")
+
+
+def _cookie_for_any_page(path: Path, session: SessionOptions) -> Iterator[Problem]:
+    """Find a cookie that lets in whoever can make a browser open a page; long-poll tells such a page nothing."""
+    if not isinstance(session, WebSocketServiceOptions) or session.cookie is None:
+        return
+    if session.cookie.same_site == "None" and ANY_ORIGIN in session.options.allowed_origins:
+        yield warning(
+            (*path, "options", "allowed_origins"),
+            "any page that somebody looks at may connect in their name, for browsers send it this cookie: name the "
+            "origins of your own pages, or leave `cookie.same_site` at Lax",
+            loud=True,
+        )
 
 
 def principals_of(path: Path, method: Struct) -> Iterator[tuple[Path, StaticPrincipal]]:
@@ -144,9 +161,11 @@ def _principal(
         return
     if isinstance(secret, SecretFile):
         yield from find_file_problems(where, secret, node_directory)
-    elif isinstance(principal, TicketPrincipal):
+    if isinstance(principal, TicketPrincipal):
         try:
-            ticket.is_hashed(secret)
+            ticket.is_hashed(read_secret(secret, node_directory))
+        except SecretUnreadable:
+            return  # told above
         except ValueError as problem:
             yield error(where, str(problem))
 

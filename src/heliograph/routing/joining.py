@@ -198,7 +198,7 @@ class Joining:
         if refusal.uri == DENIED.uri:
             self._router.counters.authentications_failed += 1
             if self._authenticators is not None:
-                self._authenticators.backoff.failed(self._session.facts)
+                self._authenticators.backoff.failed(self._session.facts, self._hello.details.authid)
         self._session.refuse(refusal.uri, refusal.text)
 
     def _welcome(self, grant: Grant) -> None:
@@ -212,7 +212,7 @@ class Joining:
         session.features = self._features
         if self._authenticators is not None:
             if principal.is_authenticated:
-                self._authenticators.backoff.succeeded(session.facts)
+                self._authenticators.backoff.succeeded(session.facts, principal.authid)
             self._authenticators.joined(session)
         try:
             session.peer.send(Welcome(session.id, self._details(realm, grant)))

@@ -10,7 +10,13 @@ from tests.support.door import DENIED, Door, answers, refused, welcomed
 
 THREE = BackoffOptions(max_failures=3, window_s=60.0, refusal_s=10.0)
 AUTH = {
-    "ticket": {"type": "static", "principals": {"joe": {"ticket": "s3cret", "role": "frontend"}}},
+    "ticket": {
+        "type": "static",
+        "principals": {
+            "joe": {"ticket": "s3cret", "role": "frontend"},
+            "mallory": {"ticket": "known", "role": "frontend"},
+        },
+    },
     "anonymous": {"type": "static"},
 }
 THERE = ConnectionFacts(address="192.0.2.7")
@@ -60,6 +66,25 @@ def test_success_is_a_new_start() -> None:
     assert is_let_in(door)
     fail(door, times=2)
     assert is_let_in(door)
+
+
+def test_success_of_one_is_no_new_start_for_guesses_at_another() -> None:
+    door = door_with()
+    for _ in range(2):
+        fail(door)
+        pair, _ = door.challenge("ticket", authid="mallory", facts=THERE)
+        assert welcomed(answers(pair, "known"))[0] == "mallory"
+    fail(door)
+    assert not is_let_in(door)
+
+
+def test_success_does_not_shorten_the_next_refusal() -> None:
+    door = door_with()
+    fail(door, times=3)
+    door.bench.clock.advance(10.0)
+    assert is_let_in(door)
+    fail(door, times=3)
+    assert door.authenticators.backoff.refused_for_s(THERE) == 20.0
 
 
 def test_old_failures_count_no_more() -> None:

@@ -20,14 +20,14 @@ class _Record(Struct):
     """What one address did.
 
     Attributes:
-        failures: within the window that began at `since_s`.
-        since_s: when that was.
+        since_s: when the window began.
+        failures: within it, by the hash of the authid that was claimed.
         refusals: how often it was refused for a while.
         refused_until_s: when the last of these ends.
     """
 
     since_s: float
-    failures: int = 0
+    failures: dict[int, int] = {}
     refusals: int = 0
     refused_until_s: float = 0.0
 
@@ -50,8 +50,8 @@ class Backoff:
         record = self._records.get(self._key(facts) or "")
         return 0.0 if record is None else max(0.0, record.refused_until_s - self._clock.now_s())
 
-    def failed(self, facts: ConnectionFacts) -> None:
-        """Take note of a failure."""
+    def failed(self, facts: ConnectionFacts, authid: str | None) -> None:
+        """Take note that somebody there has not proven to be `authid`."""
         key = self._key(facts)
         if key is None:
             return
@@ -64,19 +64,24 @@ class Backoff:
         if now - record.since_s > self._options.window_s:
             if now - record.refused_until_s > self._options.window_s:
                 record.refusals = 0
-            record.since_s, record.failures = now, 0
-        record.failures += 1
-        if record.failures >= self._options.max_failures:
+            record.since_s, record.failures = now, {}
+        # An authid may be as long as a message, so its hash stands for it.
+        claimed = hash(authid)
+        record.failures[claimed] = record.failures.get(claimed, 0) + 1
+        if sum(record.failures.values()) >= self._options.max_failures:
             factor: int = 2 ** min(record.refusals, LONGEST_DOUBLINGS)
             record.refused_until_s = now + self._options.refusal_s * factor
             record.refusals += 1
-            record.since_s, record.failures = record.refused_until_s, 0
+            record.since_s, record.failures = record.refused_until_s, {}
 
-    def succeeded(self, facts: ConnectionFacts) -> None:
-        """Forget the failures of who has proven to be somebody."""
-        key = self._key(facts)
-        if key is not None:
-            self._records.pop(key, None)
+    def succeeded(self, facts: ConnectionFacts, authid: str) -> None:
+        """Forget the failures of somebody who has proven to be `authid`, after all.
+
+        Those of others count on: whoever has a name of their own must not guess at theirs for ever.
+        """
+        record = self._records.get(self._key(facts) or "")
+        if record is not None:
+            record.failures.pop(hash(authid), None)
 
     def _key(self, facts: ConnectionFacts) -> str | None:
         """Return what the failures of `facts` are counted under, None where they are not."""

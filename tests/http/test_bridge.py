@@ -88,6 +88,7 @@ class TestPreflight:
         }
         response = await request(node.address, "OPTIONS", "/notify", headers=headers)
         assert response.status == 204
+        assert "content-length" not in response.headers
         assert response.body == b""
         expected = {
             "access-control-allow-origin": "https://a.app.example",

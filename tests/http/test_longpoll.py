@@ -67,7 +67,9 @@ async def test_a_session_publishes_subscribes_calls_and_leaves(node: RunningNode
         await other.send([70, invocation[1], {}, [3]])
         assert await client.receive() == [50, 2, {}, [3]]
         assert await client.ask(6, {}, "wamp.close.close_realm") == [6, {}, "wamp.close.goodbye_and_out"]
-        assert (await client.post("close")).status == 204
+        closed = await client.post("close")
+        assert closed.status == 204
+        assert "content-length" not in closed.headers
         assert (await client.post("receive")).status == 404
 
 
@@ -362,6 +364,7 @@ class TestRequests:
         }
         response = await request(node.address, "OPTIONS", "/anybody/open", headers=headers)
         assert response.status == 204
+        assert "content-length" not in response.headers
         assert response.headers["access-control-allow-methods"] == "POST, OPTIONS"
         assert response.headers["access-control-allow-headers"] == "content-type"
 

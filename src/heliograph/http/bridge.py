@@ -73,7 +73,7 @@ class BridgePath:
         if request.method != b"POST":
             if request.method == b"OPTIONS":
                 request.header_lines += _preflight(headers)
-                request.answer(204, b"", b"text/plain")
+                request.answer(204, b"")
                 return
             if request.method.decode() not in METHODS:
                 raise HttpError(

@@ -94,6 +94,15 @@ async def answer(send: Send, status: int, body: bytes, content_type: str, header
     await send({"type": "http.response.body", "body": body})
 
 
+async def answer_nothing(send: Send, headers: Mapping[str, str]) -> None:
+    """Send 204."""
+    # "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx (Informational)
+    # or 204 (No Content)" (RFC 9110, section 8.6)
+    lines = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": 204, "headers": lines})
+    await send({"type": "http.response.body"})
+
+
 async def answer_text(send: Send, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
     """Send `text` as the response."""
     await answer(send, status, f"{text}\n".encode(), "text/plain; charset=utf-8", headers or {})

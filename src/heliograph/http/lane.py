@@ -300,11 +300,12 @@ class LaneRequest:
     def answer(self, status: int, body: bytes, content_type: bytes = JSON) -> None:
         """Send the whole response."""
         connection = self._connection
-        data = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n%b" % (
+        # What has no content has no such headers either (RFC 9110, section 8.6).
+        content = b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type, len(body))
+        data = b"%b%b%b%b%b\r\n%b" % (
             STATUS_LINE[status],
             connection.port.default_header_lines,
-            content_type,
-            len(body),
+            content if status != 204 else b"",
             self.header_lines,
             b"" if self.keep_alive else b"connection: close\r\n",
             body if self.method != b"HEAD" else b"",

@@ -19,6 +19,7 @@ from heliograph.http.exchange import (
     Send,
     answer,
     answer_json,
+    answer_nothing,
     answer_text,
     headers_by_name,
     read_body,
@@ -65,7 +66,7 @@ class LongPollPath:
         try:
             common |= self._check_origin(scope, headers)
             if scope["method"] == "OPTIONS":
-                await answer(send, 204, b"", "text/plain", {**common, **_preflight(headers)})
+                await answer_nothing(send, {**common, **_preflight(headers)})
                 return
             if scope["method"] != "POST":
                 raise HttpError(405, f"send POST, not {scope['method']}", {"Allow": _METHODS})
@@ -96,17 +97,17 @@ class LongPollPath:
                 if not body:
                     raise HttpError(400, "a message has at least one byte")
                 await self._service.session(session_id).take(body)
-                await answer(send, 204, b"", "text/plain", common)
+                await answer_nothing(send, common)
             case [session_id, "receive"]:
                 connection = self._service.session(session_id)
                 data = await _fetch(connection, receive, self._request_timeout_s)
                 if data is None:
-                    await answer(send, 204, b"", "text/plain", common)
+                    await answer_nothing(send, common)
                 else:
                     await answer(send, 200, data, connection.form.content_type, common)
             case [session_id, "close"]:
                 self._service.session(session_id).leave()
-                await answer(send, 204, b"", "text/plain", common)
+                await answer_nothing(send, common)
             case _:
                 raise HttpError(404, "post to open, <id>/send, <id>/receive or <id>/close")
 

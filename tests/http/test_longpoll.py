@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.transports import turn as turn_module
+from heliograph.transports.longpoll import LongPollConnection
 from tests.support.longpoll import LongPollClient, polling
-from tests.support.nodes import RunningNode, node_config, running_node, web_transport
+from tests.support.nodes import USUAL_PATHS, RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import (
     HELLO_ROLES,
     Connection,
@@ -134,6 +136,24 @@ async def test_one_request_for_messages_waits_at_a_time(node: RunningNode) -> No
         assert second.status == 409
         await client.send([16, 3, {"acknowledge": True}, "com.example.other"])
         assert (await waiting).json[0] == 17
+
+
+@pytest.mark.parametrize("behind", ["/nowhere", "/notify"])
+async def test_a_client_that_goes_is_noticed_whatever_it_has_asked_behind(behind: str) -> None:
+    paths = {**USUAL_PATHS, "lp": {"type": "longpoll", "options": {"request_timeout": 3600}}}
+    async with running_node(node_config(web_transport(paths))) as node, polling(node.address) as client:
+        (session,) = [each for each in node.connections if isinstance(each, LongPollConnection)]
+        waiting = await Connection.open(node.address)
+        target = f"{client.base}/receive"
+        await waiting.send(http_request("POST", target) + http_request("GET", behind))
+        await node.until(lambda: session._is_receiving)
+        (protocol,) = [
+            each
+            for each in node.http.state.connections
+            if isinstance(each, GuardedHttpProtocol) and each.pipeline
+        ]
+        protocol.transport.abort()
+        await node.until(lambda: not session._is_receiving)
 
 
 async def test_nothing_is_lost_when_the_client_goes_while_it_waits(node: RunningNode) -> None:

@@ -138,6 +138,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         # Answers of the lane to requests that are being read; they leave together.
         self._answers: list[bytes] = []
         self._is_reading = False
+        # The request an application was asked last; further ones may be behind it.
+        self._asked: Any = None
         # The request of the lane that waits until the client has taken what was written.
         self._held_up: LaneRequest | None = None
         # When the last answer was complete; None while a request is under way.
@@ -170,6 +172,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         for request in (cycle, *(waiting for waiting, _ in self.pipeline)):
             if isinstance(request, LaneRequest):
                 request.lost()
+        if self._asked is not None and not self._asked.response_complete:
+            # Only the last request hears of it by uvicorn.
+            self._asked.disconnected = True
+            self._asked.message_event.set()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
 
@@ -283,6 +289,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             if not self._is_reading:
                 cycle.await_body()
         else:
+            self._asked = cycle
             super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:

@@ -60,7 +60,7 @@ def report(wstest: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 @pytest.fixture(scope="module")
 def long_report(wstest: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return run(wstest, iter(LONG_SECTIONS), tmp_path_factory.mktemp("autobahn"), timeout_s=1800)
+    return run(wstest, iter(LONG_SECTIONS), tmp_path_factory.mktemp("autobahn"), timeout_s=3 * 3600)
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: f"{section}-{SECTIONS[section][0]}")

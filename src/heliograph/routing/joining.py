@@ -70,6 +70,7 @@ class Joining:
         self._reserved: tuple[Realm, int] | None = None
         self._question: Question | None = None
         self._method = anonymous.METHOD
+        self._stop: Callable[[], object] = lambda: None
         self._is_over = False
 
     def begin(self) -> None:
@@ -88,6 +89,7 @@ class Joining:
     def abandon(self) -> None:
         """Forget it: the client is gone, or was told so."""
         self._is_over = True
+        self._stop()
         if self._reserved is not None:
             realm, reserved_id = self._reserved
             realm.reserved_ids.discard(reserved_id)
@@ -124,7 +126,11 @@ class Joining:
             details.authextra or {},
             self._session.facts,
             self._reserve_id,
+            self._stop_with,
         )
+
+    def _stop_with(self, stop: Callable[[], object]) -> None:
+        self._stop = stop
 
     def _reserve_id(self, realm: str | None) -> int:
         if self._reserved is None:

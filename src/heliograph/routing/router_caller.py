@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 Then = Callable[[Payload | NoAnswer], None]
 
+Stop = Callable[[], object]
+"""Gives a question up; does nothing once it is answered."""
+
 _CALLEE_AWAY = frozenset(
     {
         CANCELED,
@@ -83,19 +86,20 @@ class RouterCaller:
             then=lambda answer: then(None if isinstance(answer, NoAnswer) else answer),
         )
 
-    def ask(self, procedure: str, args: Sequence[Any], *, timeout_s: float, then: Then) -> None:
-        """Call `procedure` and hand its result to `then`, or why there is none.
+    def ask(self, procedure: str, args: Sequence[Any], *, timeout_s: float, then: Then) -> Stop:
+        """Call `procedure` and hand its result to `then`, or why there is none; return what stops it.
 
         Somebody who has registered a pattern that covers the procedure is not asked: who may do that is another
         question than who may decide for the router.
         """
         if not self.is_registered(procedure):
             then(NoAnswer.NOT_THERE)
-            return
+            return _nothing_to_stop
         request = self._requests.next()
         timer = self._clock.later(timeout_s, lambda: self._finish(request, NoAnswer.OVERDUE))
         self._waiting[request] = (then, timer)
         self._session.receive(Call(request, CallOptions(), procedure, PlainPayload(args)))
+        return lambda: self._forget(request)
 
     def send(self, message: Message) -> None:
         """Take an answer."""
@@ -125,9 +129,20 @@ class RouterCaller:
         return self._realm.dealer.procedures.index.exact(procedure) is not None
 
     def _finish(self, request: int, answer: Payload | NoAnswer) -> None:
-        waiting = self._waiting.pop(request, None)
-        if waiting is not None:
-            then, timer = waiting
-            timer.cancel()
-            self._realm.dealer.abandon(self._session, request)
+        then = self._forget(request)
+        if then is not None:
             then(answer)
+
+    def _forget(self, request: int) -> Then | None:
+        """Stop the callee, and return who waits for it."""
+        waiting = self._waiting.pop(request, None)
+        if waiting is None:
+            return None
+        then, timer = waiting
+        timer.cancel()
+        self._realm.dealer.abandon(self._session, request)
+        return then
+
+
+def _nothing_to_stop() -> None:
+    """There is no question."""

@@ -10,6 +10,9 @@ from heliograph.auth import cryptosign, wampcra
 from heliograph.auth.facts import ClientCertificate
 from heliograph.auth.options import BackoffOptions
 from heliograph.auth.scram import ClientExchange, Record
+from heliograph.routing.authenticators import principals
+from heliograph.routing.calls import PendingCall
+from heliograph.routing.dealer import Dealer
 from heliograph.routing.session import State
 from heliograph.wamp.messages import (
     Authenticate,
@@ -78,6 +81,10 @@ class Room:
 @pytest.fixture
 def room() -> Room:
     return Room()
+
+
+def pending_calls(dealer: Dealer) -> list[PendingCall]:
+    return [pending for calls in dealer._of_session.values() for pending in calls.made.values()]
 
 
 def only(pair: SessionPair) -> Message:
@@ -243,6 +250,34 @@ class TestWaiting:
         assert pair.session.state is State.ABORTED
         assert list(room.door.bench.realm.sessions) == [room.authenticator.id]
         assert room.door.bench.realm.reserved_ids == set()
+
+    def test_who_goes_meanwhile_leaves_no_question_behind(self, room: Room) -> None:
+        dealer = room.door.bench.realm.dealer
+        for _ in range(3):
+            pair = room.show_ticket()
+            room.asked()
+            assert len(pending_calls(dealer)) == 1
+            pair.session.lost()
+            assert pending_calls(dealer) == []
+        pair = room.show_ticket()
+        room.asked()
+        room.invocations = room.invocations[-1:]
+        room.answer("frontend")
+        assert welcomed(only(pair))[0] == "joe"
+
+    def test_too_many_who_wait_are_told_so_and_the_others_go_on(
+        self, room: Room, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(principals, "QUESTIONS_LIMIT", 2)
+        waiting = [room.show_ticket() for _ in range(2)]
+        pair, _ = room.door.challenge("ticket", authid="joe")
+        assert refused(answers(pair, "s3cret")) == UNAVAILABLE
+        assert "as many clients as it may be" in room.door.reports[0]
+        waiting.pop().session.lost()
+        waiting.append(room.show_ticket())
+        room.door.bench.clock.advance(3.0)
+        assert [refused(only(pair)) for pair in waiting] == [UNAVAILABLE] * 2
+        room.show_ticket()
 
     def test_before_a_challenge_a_second_hello_is_a_violation(self) -> None:
         room = Room("wampcra")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from heliograph.auth import anonymous
 from heliograph.auth.options import AnonymousOptions
 from heliograph.auth.principal import Principal
@@ -46,14 +48,7 @@ class DynamicAnonymous:
     def begin(self, applicant: Applicant, then: Then) -> None:
         """Ask."""
         drawn = anonymous.principal("", self._random_id).authid
-        named = Applicant(
-            applicant.realm,
-            applicant.method,
-            drawn,
-            applicant.authextra,
-            applicant.facts,
-            applicant.reserve_id,
-        )
+        named = structs.replace(applicant, authid=drawn)
 
         def found(known: Found[None]) -> None:
             if known is None or isinstance(known, Refusal):

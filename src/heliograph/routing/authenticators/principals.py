@@ -24,6 +24,10 @@ CredentialsT = TypeVar("CredentialsT")
 REPORT_INTERVAL_S = 10.0
 """Whoever knocks makes an authenticator fail as often as they like; the log tells of it this often."""
 
+QUESTIONS_LIMIT = 4096
+"""Clients that one authenticator is asked about at a time. The router asks its authorizers as the same caller, which
+may have some more calls under way: who wants to join must not keep them from being asked."""
+
 
 class Known(Struct, Generic[CredentialsT], frozen=True):
     """A principal, and what proves that somebody is it.
@@ -139,6 +143,7 @@ class DynamicPrincipals(Generic[CredentialsT]):
         self._method = method
         self._caller = caller
         self._silent_until_s = 0.0
+        self._asked_about = 0
 
     def find(
         self,
@@ -158,12 +163,28 @@ class DynamicPrincipals(Generic[CredentialsT]):
         except RequestError as error:
             then(self._failed(str(error.arguments[0])))
             return
-        caller.ask(
+        if self._asked_about >= QUESTIONS_LIMIT:
+            then(self._failed("is being asked about as many clients as it may be"))
+            return
+        self._asked_about += 1
+
+        def answered(answer: Payload | NoAnswer) -> None:
+            self._asked_about -= 1
+            then(self._read(applicant, answer))
+
+        stop = caller.ask(
             self._options.authenticator,
             [applicant.realm, applicant.authid, {**_details(applicant), **(details or {})}],
             timeout_s=self._options.timeout_s,
-            then=lambda answer: then(self._read(applicant, answer)),
+            then=answered,
         )
+
+        def gone() -> None:
+            # Nobody waits any more, and whoever comes and goes without end must not leave questions behind.
+            if stop() is not None:
+                self._asked_about -= 1
+
+        applicant.stop_with(gone)
 
     def _read(self, applicant: Applicant, answer: Payload | NoAnswer) -> Found[CredentialsT]:
         if answer is NoAnswer.REFUSED:

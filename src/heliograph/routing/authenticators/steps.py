@@ -23,6 +23,7 @@ class Applicant(Struct, frozen=True):
         authextra: what else it says.
         facts: what the transport knows of it.
         reserve_id: returns the id its session will have, in the realm named, or the one asked for.
+        stop_with: takes what gives up a question about it, should it go before the answer.
     """
 
     realm: str
@@ -31,6 +32,7 @@ class Applicant(Struct, frozen=True):
     authextra: Mapping[str, Any]
     facts: ConnectionFacts
     reserve_id: Callable[[str | None], int]
+    stop_with: Callable[[Callable[[], object]], None]
 
     def __repr__(self) -> str:
         # `authextra` may hold whatever the client keeps secret.

@@ -1,6 +1,11 @@
 """Which pages may talk to the router."""
 
+import re
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 
@@ -74,3 +79,23 @@ def test_null_may_only_when_any_may_and_null_is_allowed(allowed: list[str], may:
 )
 def test_loopback_addresses(address: object, is_loopback: bool) -> None:
     assert is_loopback_address(address) is is_loopback
+
+
+@given(st.text("ab*/", min_size=1, max_size=8), st.text("ab/", max_size=12))
+def test_a_wildcard_is_any_text_without_a_slash(pattern: str, origin: str) -> None:
+    naive = "[^/]*".join(re.escape(part) for part in pattern.split("*"))
+    may = pattern == "*" or re.fullmatch(naive, origin) is not None
+    assert OriginCheck([pattern]).allows(origin, host="x", is_loopback=False) is may
+
+
+@pytest.mark.parametrize(
+    ("pattern", "origin"),
+    [
+        ("https://*.example.com:*", "https://" + "a.example.com:" * 4000 + "/"),
+        ("https://*.*.*.example.com", "https://" + "a." * 30_000),
+    ],
+)
+def test_an_origin_as_long_as_headers_may_be_is_judged_at_once(pattern: str, origin: str) -> None:
+    began = time.thread_time()
+    assert not OriginCheck([pattern]).allows(origin, host="x", is_loopback=False)
+    assert time.thread_time() - began < 1.0

@@ -69,7 +69,14 @@ class OriginCheck:
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    return re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")) + r"\Z")
+    first, *others = (re.escape(part) for part in pattern.split("*"))
+    if not others:
+        return re.compile(rf"{first}\Z")
+    *middle, last = others
+    # What stands between two wildcards is found where it comes first, once and for all: tried anew for each place of
+    # the other, an origin of 60 KB took two wildcards 6 seconds.
+    found = "".join(f"(?>[^/]*?{part})" for part in middle)
+    return re.compile(rf"{first}{found}[^/]*{last}\Z")
 
 
 def _names_loopback(host: str) -> bool:

@@ -10,12 +10,21 @@ from typing import Any
 
 import picows
 import pytest
-from picows import WSListener
 from picows.picows import WSAutoPingStrategy, WSProtocol
 
-from heliograph.transports import websocket
-from heliograph.transports.websocket import _PARSER_LOG, _UPGRADE, READ_BYTES, _new_parser, _Parser
+from heliograph.transports.frame_parser import (
+    _PARSER_LOG,
+    _UPGRADE,
+    BUFFER_BYTES,
+    READ_BYTES,
+    SPARE_PARSERS,
+    FrameParser,
+    FrameParsers,
+)
+from heliograph.transports.websocket import WebSocketConnection
 from tests.support.websocket import BINARY, CLOSE, PING, TEXT, frame
+
+MAX_FRAME_BYTES = 1024
 
 PARAMETERS = [
     "host_port",
@@ -36,15 +45,13 @@ PARAMETERS = [
 ]
 
 
-class Connection(WSListener):  # type: ignore[misc]
+class Connection:
     """Stands in for ours, and writes down what the parser does with it."""
 
     def __init__(self) -> None:
-        self.frames: list[tuple[int, bytes, bool, bool, bool]] = []
+        self.frames: list[tuple[int, bytes, bool, bool]] = []
         self.bad: list[tuple[int, str]] = []
-        self.ends = 0
-        self.stays_open = False
-        self.disconnects = 0
+        self.aborts = 0
 
     def on_ws_frame(self, _parser: Any, received: Any) -> None:
         self.frames.append(
@@ -53,30 +60,11 @@ class Connection(WSListener):  # type: ignore[misc]
                 received.get_payload_as_bytes(),
                 bool(received.fin),
                 bool(received.rsv1 or received.rsv2 or received.rsv3),
-                bool(received.last_in_buffer and not received.tail_size),
             )
         )
 
     def on_bad_frame(self, code: int, reason: str) -> None:
         self.bad.append((code, reason))
-
-    def on_end_of_input(self) -> bool:
-        self.ends += 1
-        return self.stays_open
-
-    def on_ws_disconnected(self, _parser: Any) -> None:
-        self.disconnects += 1
-
-
-class Transport:
-    """Must not be written to by the parser."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-        self.aborts = 0
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
 
     def abort(self) -> None:
         self.aborts += 1
@@ -88,23 +76,25 @@ def connection() -> Connection:
 
 
 @pytest.fixture
-def transport() -> Transport:
-    return Transport()
+async def parsers() -> FrameParsers:
+    return FrameParsers(MAX_FRAME_BYTES)
 
 
 @pytest.fixture
-async def parser(connection: Connection, transport: Transport) -> Any:
-    return _new_parser(connection, transport, 1024, websocket.READ_BUFFER_BYTES)  # type: ignore[arg-type]
+async def parser(parsers: FrameParsers, connection: Connection) -> FrameParser:
+    return parsers.lend(connection)
 
 
-def feed(parser: Any, data: bytes) -> None:
-    """Feed as a transport does: into the buffer the parser offers."""
+def feed(parser: FrameParser, data: bytes) -> bool:
+    """Feed as a connection does: into the room the parser offers."""
+    is_idle = parser.is_idle
     while data:
-        buffer = parser.get_buffer(65536)
-        length = min(len(buffer), len(data))
-        buffer[:length] = data[:length]
-        parser.buffer_updated(length)
+        room = parser.room()
+        length = min(len(room), len(data))
+        room[:length] = data[:length]
+        is_idle = parser.read(length)
         data = data[length:]
+    return is_idle
 
 
 def test_the_version_is_one_that_was_looked_at() -> None:
@@ -130,18 +120,14 @@ async def test_the_constructor_takes_exactly_fifteen_arguments() -> None:
             WSProtocol(*wrong)
 
 
-async def test_the_handshake_is_swallowed_and_the_connection_is_its_listener(
-    parser: Any, connection: Connection, transport: Transport
-) -> None:
-    assert transport.written == []
-    assert parser.listener is connection
-    assert connection.frames == []
-    assert connection.bad == []
+async def test_the_handshake_is_swallowed(parser: FrameParser, connection: Connection) -> None:
+    assert (connection.frames, connection.bad, connection.aborts) == ([], [], 0)
+    assert parser.is_idle
     assert _UPGRADE.endswith(b"\r\n\r\n")
 
 
 async def test_frames_are_delivered_unmasked_in_order_with_their_bits(
-    parser: Any, connection: Connection
+    parser: FrameParser, connection: Connection
 ) -> None:
     feed(
         parser,
@@ -152,20 +138,72 @@ async def test_frames_are_delivered_unmasked_in_order_with_their_bits(
         + frame(CLOSE, b"\x0b\xb8bye"),
     )
     assert connection.frames == [
-        (TEXT, b"one", False, False, False),
-        (PING, b"two", True, False, False),
-        (0, b"three", True, True, False),
-        (BINARY, b"x" * 300, True, False, False),
-        (CLOSE, b"\x0b\xb8bye", True, False, True),
+        (TEXT, b"one", False, False),
+        (PING, b"two", True, False),
+        (0, b"three", True, True),
+        (BINARY, b"x" * 300, True, False),
+        (CLOSE, b"\x0b\xb8bye", True, False),
     ]
 
 
-async def test_the_last_frame_is_told_from_one_with_something_behind_it(
-    parser: Any, connection: Connection
+@pytest.mark.parametrize("cut", range(1, 12))
+async def test_it_is_idle_only_where_a_frame_ends(
+    parser: FrameParser, connection: Connection, cut: int
 ) -> None:
-    feed(parser, frame(TEXT, b"one") + frame(TEXT, b"two")[:4])
-    feed(parser, frame(TEXT, b"two")[4:])
-    assert [received[4] for received in connection.frames] == [False, True]
+    two = frame(TEXT, b"twotwo")
+    assert len(two) == 12
+    assert feed(parser, frame(TEXT, b"one"))
+    assert not feed(parser, frame(TEXT, b"one") + two[:cut])
+    assert feed(parser, two[cut:])
+    assert [received[1] for received in connection.frames] == [b"one", b"one", b"twotwo"]
+
+
+async def test_an_idle_parser_serves_the_next_connection(
+    parsers: FrameParsers, parser: FrameParser, connection: Connection
+) -> None:
+    feed(parser, frame(TEXT, b"one", fin=False))
+    parsers.take_back(parser)
+    another = Connection()
+    assert parsers.lend(another) is parser
+    feed(parser, frame(TEXT, b"two"))
+    assert [received[1] for received in connection.frames] == [b"one"]
+    assert [received[1] for received in another.frames] == [b"two"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [frame(TEXT, b"one")[:5], frame(CLOSE, b"\x03\xe8"), frame(TEXT, b"x") + frame(CLOSE, b"\x03"), b"\x83"],
+    ids=["a part of a frame", "CLOSE", "a bad CLOSE", "a part of a bad frame"],
+)
+async def test_a_parser_that_knows_of_its_connection_serves_no_other(
+    parsers: FrameParsers, parser: FrameParser, data: bytes
+) -> None:
+    assert not feed(parser, data)
+    parsers.take_back(parser)
+    assert parsers.lend(Connection()) is not parser
+
+
+@pytest.mark.parametrize("size", [READ_BYTES, BUFFER_BYTES - 256, BUFFER_BYTES, 1024 * 1024])
+async def test_a_parser_that_has_grown_serves_no_other(connection: Connection, size: int) -> None:
+    parsers = FrameParsers(2 * 1024 * 1024)
+    parser = parsers.lend(connection)
+    born_with = parser._size
+    one = frame(TEXT, b"x" * size)
+    assert not feed(parser, one[:-1])
+    assert feed(parser, one[-1:])
+    assert feed(parser, frame(TEXT, b"y"))
+    assert [len(received[1]) for received in connection.frames] == [size, 1]
+    assert parser._size == len(parser._protocol.get_buffer(-1))
+    assert parser.is_grown is (parser._size > born_with)
+    parsers.take_back(parser)
+    assert (parsers.lend(Connection()) is parser) is not parser.is_grown
+
+
+async def test_only_some_are_kept(parsers: FrameParsers, connection: Connection) -> None:
+    lent = [parsers.lend(connection) for _ in range(2 * SPARE_PARSERS)]
+    for parser in lent:
+        parsers.take_back(parser)
+    assert len(parsers._spare) == SPARE_PARSERS
 
 
 @pytest.mark.parametrize(
@@ -179,66 +217,55 @@ async def test_the_last_frame_is_told_from_one_with_something_behind_it(
         (frame(TEXT, announced=2**62), 1009),
         (frame(CLOSE, b"\x03"), 1002),
         (frame(CLOSE, b"\x03\xe8\xff"), 1007),
+        (frame(CLOSE, b"\x03\xe8") + frame(CLOSE, b"\x03\xe8"), 1002),
     ],
 )
-async def test_its_own_close_goes_to_the_connection_not_to_the_socket(
-    parser: Any, connection: Connection, transport: Transport, data: bytes, code: int
+async def test_its_own_close_goes_to_the_connection(
+    parser: FrameParser, connection: Connection, data: bytes, code: int
 ) -> None:
     feed(parser, data)
     assert [bad[0] for bad in connection.bad] == [code]
     assert connection.bad[0][1]
-    assert transport.written == []
 
 
-async def test_it_closes_nothing_by_itself_after_an_error(parser: Any, transport: Transport) -> None:
+async def test_it_closes_nothing_by_itself_after_an_error(
+    parser: FrameParser, connection: Connection
+) -> None:
     feed(parser, frame(0x3, b"x"))
     # picows disconnects 10 ms after an error, through the transport it was given.
     done = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_later(0.03, done.set_result, None)
     await done
-    assert (transport.written, transport.aborts) == ([], 0)
+    assert connection.aborts == 0
 
 
-async def test_it_never_offers_more_than_the_bound_and_stops_growing(
-    parser: Any, connection: Connection
+async def test_it_never_offers_more_than_the_bound_and_small_frames_make_nothing_grow(
+    parser: FrameParser,
 ) -> None:
     offered = 0
     one = frame(TEXT, b"x" * 300)
     flood = one * (2 * 1024 * 1024 // len(one))
     while flood:
-        buffer = parser.get_buffer(65536)
-        offered = max(offered, len(buffer))
-        length = min(len(buffer), len(flood))
-        buffer[:length] = flood[:length]
-        parser.buffer_updated(length)
+        room = parser.room()
+        offered = max(offered, len(room))
+        length = min(len(room), len(flood))
+        room[:length] = flood[:length]
+        parser.read(length)
         flood = flood[length:]
     assert offered == READ_BYTES
-    # What lies beyond the bound shows how large the buffer has become.
-    assert len(WSProtocol.get_buffer(parser, -1)) <= 2 * READ_BYTES
-
-
-@pytest.mark.parametrize("stays_open", [False, True])
-async def test_the_end_of_input_is_told_and_the_connection_says_whether_the_transport_closes(
-    parser: Any, connection: Connection, *, stays_open: bool
-) -> None:
-    connection.stays_open = stays_open
-    assert parser.eof_received() is stays_open
-    assert connection.ends == 1
-
-
-async def test_the_end_of_the_connection_is_told_once(parser: Any, connection: Connection) -> None:
-    parser.connection_lost(None)
-    assert connection.disconnects == 1
+    assert parser.is_idle
+    assert not parser.is_grown
 
 
 async def test_what_a_listener_raises_is_logged(
-    parser: Any, connection: Connection, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    parsers: FrameParsers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
+    connection = Connection()
     monkeypatch.setattr(connection, "on_ws_frame", fail)
-    feed(parser, frame(TEXT, b"x"))
+    feed(parsers.lend(connection), frame(TEXT, b"x"))
     assert "ZeroDivisionError" in caplog.text
     assert [bad[0] for bad in connection.bad] == [1011]
 
@@ -249,7 +276,6 @@ def test_no_logger_is_made_for_each_connection() -> None:
     assert _PARSER_LOG.isEnabledFor(logging.CRITICAL) is False
 
 
-def test_the_event_loop_takes_it_for_a_buffered_protocol() -> None:
-    assert issubclass(_Parser, asyncio.BufferedProtocol)
-    assert hasattr(_Parser, "get_buffer")
-    assert not issubclass(_Parser, asyncio.Protocol)
+def test_the_event_loop_takes_a_connection_for_a_buffered_protocol() -> None:
+    assert issubclass(WebSocketConnection, asyncio.BufferedProtocol)
+    assert not issubclass(WebSocketConnection, asyncio.Protocol)

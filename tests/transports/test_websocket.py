@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from picows.picows import WSProtocol
 
 from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.routing.broker import Broker
 from heliograph.transports import turn as turn_module
 from heliograph.transports.connection_service import SEND_BUFFER_BYTES
-from heliograph.transports.websocket import READ_BUFFER_BYTES, READ_BYTES, WebSocketConnection
+from heliograph.transports.frame_parser import BUFFER_BYTES, READ_BYTES
+from heliograph.transports.websocket import WebSocketConnection
 from tests.support.nodes import RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import (
     CLOSE,
@@ -468,7 +468,8 @@ class TestMemory:
             while (await client.socket.read_frame()).payload != b"done":
                 pass
             (connection,) = node.connections
-            await node.until(lambda: _buffer_bytes(connection) <= READ_BUFFER_BYTES)
+            await node.until(lambda: _buffer_bytes(connection) == 0)
+            assert _spare_bytes(connection) <= BUFFER_BYTES
             assert (await client.ask(32, 1, {}, TOPIC))[0] == 33
 
     async def test_a_flood_of_small_messages_leaves_no_large_buffer(self, node: RunningNode) -> None:
@@ -477,7 +478,8 @@ class TestMemory:
             await client.ask(16, 1, {"acknowledge": True}, TOPIC)
             await client.ask(16, 1, {"acknowledge": True}, TOPIC)
             (connection,) = node.connections
-            assert _buffer_bytes(connection) <= READ_BYTES
+            assert _buffer_bytes(connection) == 0
+            assert _spare_bytes(connection) <= BUFFER_BYTES
 
     async def test_large_messages_one_after_another_all_arrive(self, node: RunningNode) -> None:
         async with joined(node.address) as publisher, joined(node.address) as subscriber:
@@ -488,8 +490,13 @@ class TestMemory:
 
 
 def _buffer_bytes(connection: WebSocketConnection) -> int:
-    """Return how much the parser of `connection` could read at once without growing."""
-    return len(WSProtocol.get_buffer(connection._transport.get_protocol(), -1))
+    """Return how much memory `connection` reads into."""
+    return 0 if connection._parser is None else connection._parser._size
+
+
+def _spare_bytes(connection: WebSocketConnection) -> int:
+    """Return how much is kept for whoever reads next at the endpoint of `connection`."""
+    return sum(parser._size for parser in connection._service.parsers._spare)
 
 
 class TestOrigin:

@@ -1,22 +1,16 @@
-"""WAMP over WebSocket: the one place that knows picows.
-
-picows cuts frames out of the byte stream and unmasks them; it is given a transport that swallows its handshake and
-hands the CLOSE it answers bad frames with to the connection, so nothing overtakes what was sent before. Its protocol
-object is semi-private: `tests/transports/test_picows_canary.py` fails when a new version changes it.
-"""
+"""WAMP over WebSocket: what a connection does with the frames that come, and how it says goodbye."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport
-from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # not in its stub
+from picows import WSFrame, WSMsgType, WSTransport
 
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End, Parcel
+from heliograph.transports.frame_parser import FrameParser
 from heliograph.transports.websocket_negotiation import Agreement
 from heliograph.wire.batched import BatchError
 from heliograph.wire.permessage_deflate import Inflater
@@ -43,22 +37,8 @@ from heliograph.wire.websocket import (
 if TYPE_CHECKING:
     from heliograph.transports.websocket_service import WebSocketService
 
-_LOG = logging.getLogger(__name__)
-
-READ_BUFFER_BYTES = 2048
-"""What a connection starts with; picows doubles it as needed and never gives any back."""
-
-READ_BYTES = 64 * 1024
-"""Most that is read at once. It bounds the buffer, which doubles whenever a read fills it, and with the buffer what
-was read and not handled when reading pauses: no more than one largest message and twice this, and the connection's
-`HELD_BYTES`."""
-
 INFLATED_BYTES_A_UNIT = 256
 """Bytes that are decompressed for one unit of a turn's work: a few KiB may stand for a MiB, which takes 3 to 5 ms."""
-
-LARGE_BYTES = 32 * 1024
-"""After a frame of this size, or with as much behind one, the parser is replaced by a fresh one as soon as its buffer
-is empty: 20 idle connections that had once sent 4 MiB held 84 MiB."""
 
 _CLOSE_CODES = {
     End.DONE: CLOSE_NORMAL,
@@ -68,13 +48,8 @@ _CLOSE_CODES = {
     End.LIMIT_TOO_SMALL: CLOSE_MESSAGE_TOO_BIG,
 }
 
-_UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 
-
-class WebSocketConnection(Connection, WSListener):
+class WebSocketConnection(Connection, asyncio.BufferedProtocol):
     """One WebSocket connection, the peer of one session.
 
     Args:
@@ -89,8 +64,8 @@ class WebSocketConnection(Connection, WSListener):
         "_batching",
         "_framer",
         "_inflater",
-        "_is_parser_large",
         "_opcode",
+        "_parser",
         "_plain_type",
         "_reader",
     )
@@ -110,27 +85,63 @@ class WebSocketConnection(Connection, WSListener):
         self._batching = dialect.batching
         self._framer = dialect.new_framer() if dialect.new_framer is not None else None
         self._inflater = deflate.inflater() if deflate is not None else None
-        self._reader = MessageReader(
-            self._opcode, service.options.options.max_message_bytes, may_be_compressed=deflate is not None
-        )
+        # Only while it reads, and as long as a part of a frame is left.
+        self._parser: FrameParser | None = None
+        # Not before there is a frame that is no plain message.
+        self._reader: MessageReader | None = None
         # Of frames that may be WAMP messages as they are.
         self._plain_type = _DATA_TYPES[self._opcode] if self._batching is None else None
-        self._is_parser_large = False
 
     def start(self, early: bytes) -> None:
         """Read frames from now on, beginning with `early`, which came with the handshake."""
-        self._is_parser_large = len(early) > LARGE_BYTES
-        parser = self._renew_parser(buffer_bytes=READ_BUFFER_BYTES + len(early))
-        _feed(parser, early)
-
-    def _renew_parser(self, *, buffer_bytes: int = READ_BUFFER_BYTES) -> Any:
-        """Let a fresh parser, whose buffer is small again, read what comes."""
-        parser = _new_parser(self, self._transport, self._service.max_frame_bytes, buffer_bytes)
         # uvloop keeps a method of the last protocol that had no buffer of its own; the HTTP protocol that took the
         # handshake would live as long as the connection, and weighs 6 KiB.
         self._transport.set_protocol(_NOBODY)
-        self._transport.set_protocol(parser)
-        return parser
+        self._transport.set_protocol(self)
+        while early:
+            room = self.get_buffer(-1)
+            size = min(len(room), len(early))
+            room[:size] = early[:size]
+            self.buffer_updated(size)
+            early = early[size:]
+
+    # What the event loop asks of a protocol.
+
+    def get_buffer(self, _size_hint: int) -> memoryview:
+        """Return where to put what comes."""
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = self._service.parsers.lend(self)
+        return parser.room()
+
+    def buffer_updated(self, size: int) -> None:
+        """Handle `size` bytes that have come."""
+        parser = self._parser
+        # The end of the connection takes it away, and nothing comes after that.
+        if parser is not None and parser.read(size):
+            self._parser = None
+            self._service.parsers.take_back(parser)
+
+    def eof_received(self) -> bool:
+        """Take note that the peer has closed its side; return whether the transport stays open for a while."""
+        if self._has_close_waiting():
+            # It has said CLOSE: what it said before counts, and has its turn.
+            return True
+        self.close_with(CLOSE_NORMAL)
+        return False
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Take note that the socket is gone."""
+        parser, self._parser = self._parser, None
+        if parser is not None:
+            self._service.parsers.take_back(parser)
+        self._gone()
+
+    def pause_writing(self) -> None:
+        """Nothing to do: the outbox's limit decides when a receiver is too slow."""
+
+    def resume_writing(self) -> None:
+        """Nothing to do, as above."""
 
     # Reading.
 
@@ -138,9 +149,7 @@ class WebSocketConnection(Connection, WSListener):
         """Take one frame from the parser."""
         self.heard = True
         payload = frame.get_payload_as_bytes()
-        if len(payload) > LARGE_BYTES or frame.tail_size > LARGE_BYTES:
-            self._is_parser_large = True
-        elif self._is_plain_message(frame, payload):
+        if self._is_plain_message(frame, payload):
             self._on_message(payload)
             return
         opcode = frame.msg_type.value
@@ -150,16 +159,23 @@ class WebSocketConnection(Connection, WSListener):
                 # permessage-deflate is for messages only: RSV1 must not be set either.
                 self._on_control_frame(opcode, payload, reserved=reserved or bool(frame.rsv1))
             elif not self._closing:
-                message = self._reader.read(
+                reader = self._message_reader()
+                message = reader.read(
                     opcode, payload, fin=frame.fin, reserved=reserved, rsv1=bool(frame.rsv1)
                 )
                 if message is not None:
-                    self._on_websocket_message(message)
+                    self._on_websocket_message(message, is_compressed=reader.is_compressed)
         except WebSocketViolation as violation:
             self._violate(violation.close_code, violation.reason)
-        if self._is_parser_large and frame.last_in_buffer and not frame.tail_size:
-            self._is_parser_large = False
-            self._renew_parser()
+
+    def _message_reader(self) -> MessageReader:
+        if self._reader is None:
+            self._reader = MessageReader(
+                self._opcode,
+                self._service.max_message_bytes,
+                may_be_compressed=self._inflater is not None,
+            )
+        return self._reader
 
     def _is_plain_message(self, frame: WSFrame, payload: bytes) -> bool:
         """Return whether a frame is what most are: a small whole message, not compressed, in ASCII if it is text.
@@ -171,13 +187,12 @@ class WebSocketConnection(Connection, WSListener):
             and frame.fin
             and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
             and not self._closing
-            and not self._is_parser_large
-            and self._reader.takes_whole(len(payload))
+            and len(payload) <= self._service.max_message_bytes
+            and (self._reader is None or not self._reader.is_within_message)
             and (self._opcode != TEXT or payload.isascii())
         )
 
-    def _on_websocket_message(self, message: bytes) -> None:
-        is_compressed = self._reader.is_compressed
+    def _on_websocket_message(self, message: bytes, *, is_compressed: bool) -> None:
         if self._batching is None and not is_compressed:
             self._on_message(message)
         else:
@@ -200,7 +215,7 @@ class WebSocketConnection(Connection, WSListener):
             self._violate(CLOSE_PROTOCOL_ERROR, str(error))
 
     def _inflated(self, inflater: Inflater, message: bytes) -> bytes:
-        limit_bytes = self._service.options.options.max_message_bytes
+        limit_bytes = self._service.max_message_bytes
         turn = self._service.turn
         try:
             message = inflater.inflate(message, limit_bytes=limit_bytes)
@@ -252,14 +267,6 @@ class WebSocketConnection(Connection, WSListener):
             self._service.counters.violations += 1
             self.close_with(code, reason)
 
-    def on_end_of_input(self) -> bool:
-        """Take note that the peer has closed its side; return whether the transport stays open for a while."""
-        if self._has_close_waiting():
-            # It has said CLOSE: what it said before counts, and has its turn.
-            return True
-        self.close_with(CLOSE_NORMAL)
-        return False
-
     # Writing, and the end.
 
     def _finished(self, outbox: list[bytes]) -> bytes:
@@ -281,30 +288,10 @@ class WebSocketConnection(Connection, WSListener):
         if not self._closing:
             self._transport.write(self._service.ping_frame)
 
-    def on_ws_disconnected(self, _parser: WSTransport | None) -> None:
-        """Take note that the socket is gone."""
-        self._gone()
 
-    def pause_writing(self) -> None:
-        """Nothing to do: the outbox's limit decides when a receiver is too slow."""
-
-    def resume_writing(self) -> None:
-        """Nothing to do, as above."""
-
+_NOBODY = asyncio.Protocol()
 
 _DATA_TYPES = {TEXT: WSMsgType.TEXT, BINARY: WSMsgType.BINARY}
-
-
-class _Parser(WSProtocol):  # type: ignore[misc]  # a Cython class
-    """picows' protocol; reads in bounded pieces and tells when the peer has closed its side."""
-
-    def get_buffer(self, size_hint: int) -> memoryview:
-        buffer: memoryview = super().get_buffer(size_hint)
-        return buffer[:READ_BYTES]
-
-    def eof_received(self) -> bool:
-        stays_open: bool = self.listener.on_end_of_input()
-        return stays_open
 
 
 class _Deaf(asyncio.Protocol):
@@ -314,105 +301,4 @@ class _Deaf(asyncio.Protocol):
         self._connection = connection
 
     def connection_lost(self, _error: Exception | None) -> None:
-        self._connection.on_ws_disconnected(None)
-
-
-class _ParserLog:
-    """What picows logs to: it would otherwise make a logger for each connection. Peers' mistakes are counted by us."""
-
-    exception = staticmethod(_LOG.exception)
-
-    def isEnabledFor(self, _level: int) -> bool:  # noqa: N802 - the name in `logging`
-        return False
-
-    def debug(self, *_: object) -> None: ...
-
-    info = warning = error = log = debug
-
-
-class _ParserSocket:
-    """What picows wants to know of a socket; ours may be one on which TCP options cannot be set."""
-
-    def setsockopt(self, *_: object) -> None: ...
-
-    def getsockopt(self, *_: object) -> int:
-        return 0
-
-    def fileno(self) -> int:
-        return -1
-
-
-class _ParserTransport:
-    """The transport picows is given: it swallows the handshake and passes on the CLOSE that answers a bad frame."""
-
-    __slots__ = ("_connection", "_in_handshake", "_transport")
-
-    def __init__(self, connection: WebSocketConnection, transport: asyncio.Transport) -> None:
-        self._connection = connection
-        self._transport = transport
-        self._in_handshake = True
-
-    def handshake_done(self) -> None:
-        self._in_handshake = False
-
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        if name == "socket":
-            return _SOCKET
-        # Taken for TLS, picows writes nothing to the socket by itself.
-        return True if name == "ssl_object" else default
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def write(self, data: bytes) -> None:
-        # Past the handshake picows writes nothing but CLOSE: two bytes of frame, two of code, the reason.
-        if not self._in_handshake:
-            self._connection.on_bad_frame(
-                int.from_bytes(data[2:4], "big"), bytes(data[4:]).decode(errors="replace")
-            )
-
-    def close(self) -> None:
-        """Leave closing to the connection, whose timer is shorter than the parser's."""
-
-    def abort(self) -> None:
-        self._transport.abort()
-
-
-_PARSER_LOG = _ParserLog()
-_NOBODY = asyncio.Protocol()
-_SOCKET = _ParserSocket()
-
-
-def _new_parser(
-    connection: WebSocketConnection, transport: asyncio.Transport, max_frame_bytes: int, buffer_bytes: int
-) -> Any:
-    """Return a picows protocol that is past its handshake and hands frames to `connection`."""
-    parser_transport = _ParserTransport(connection, transport)
-    parser = _Parser(
-        None,  # host and port: those of a client
-        None,  # path: likewise
-        False,  # noqa: FBT003 - the server's side; the parameters are positional only
-        lambda _request: connection,
-        _PARSER_LOG,
-        True,  # noqa: FBT003 - disconnect when a listener raises, which is a defect of ours
-        None,  # no handshake timeout
-        False,  # noqa: FBT003 - no pings of its own: one task a connection
-        None,
-        None,
-        WSAutoPingStrategy.PING_WHEN_IDLE,
-        False,  # noqa: FBT003 - no pongs of its own: they would escape the outbox's limit
-        max_frame_bytes,
-        None,
-        buffer_bytes,
-    )
-    parser.connection_made(parser_transport)
-    _feed(parser, _UPGRADE)
-    parser_transport.handshake_done()
-    return parser
-
-
-def _feed(parser: Any, data: bytes) -> None:
-    """Let `parser`, whose buffer is large enough, read `data` in one piece."""
-    if data:
-        WSProtocol.get_buffer(parser, -1)[: len(data)] = data
-        parser.buffer_updated(len(data))
+        self._connection.connection_lost(None)

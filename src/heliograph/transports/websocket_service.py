@@ -14,6 +14,7 @@ from heliograph.transports.connection_service import ConnectionLimits, Connectio
 from heliograph.transports.cookies import cookie_tracking
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.facts import connection_facts
+from heliograph.transports.frame_parser import FrameParsers
 from heliograph.transports.options import WebSocketOptions, WebSocketServiceOptions
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.transports.turn import Turn
@@ -100,7 +101,8 @@ class WebSocketService(ConnectionService):
         self._negotiation = Negotiation(options.serializers, options.options)
         self.subprotocols = self._negotiation.subprotocols
         self._cookies = cookie_tracking(options.cookie, self.authenticators)
-        self.max_frame_bytes = _max_frame_bytes(options.options)
+        self.max_message_bytes = options.options.max_message_bytes
+        self.parsers = FrameParsers(_max_frame_bytes(options.options))
         self.ping_frame = server_frame(PING, secrets.token_bytes(options.options.ping_bytes))
 
     def accept(self, handshake: Handshake, transport: asyncio.Transport, early: bytes) -> None:

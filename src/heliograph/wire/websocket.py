@@ -139,9 +139,10 @@ class MessageReader:
         self.is_compressed = False
         """Whether the message that was read last is compressed; it was put together, not looked into."""
 
-    def takes_whole(self, size: int) -> bool:
-        """Return whether a message of `size` bytes may come now in a frame of its own."""
-        return self._fragments is None and size <= self._max_message_bytes
+    @property
+    def is_within_message(self) -> bool:
+        """Whether a message has begun and more of its fragments are to come."""
+        return self._fragments is not None
 
     def read(
         self, opcode: int, payload: bytes, *, fin: bool, reserved: bool, rsv1: bool = False

@@ -5,6 +5,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Protocol
 
 from heliograph.auth.facts import NOTHING_KNOWN, ClientCertificate, ConnectionFacts
@@ -42,22 +43,29 @@ def connection_facts(transport: SocketFacts) -> ConnectionFacts:
     peer = transport.get_extra_info("peername")
     encryption = transport.get_extra_info("ssl_object")
     # asyncio's own loop has a subclass of `SSLObject` here, uvloop `SSLObject` itself.
-    tls = encryption if isinstance(encryption, ssl.SSLObject | ssl.SSLSocket) else None
+    if not isinstance(encryption, ssl.SSLObject | ssl.SSLSocket):
+        if isinstance(peer, tuple) and peer:
+            return _plain_facts(str(peer[0]))
+        return ConnectionFacts(is_local=_is_unix(transport))
     return ConnectionFacts(
-        address=_ip_address(peer),
-        is_encrypted=tls is not None,
+        address=_ip_address(str(peer[0])) if isinstance(peer, tuple) and peer else None,
+        is_encrypted=True,
         is_local=_is_unix(transport) or is_loopback_address(peer),
-        certificate=None if tls is None else _certificate(tls),
-        channel_ids=_NO_CHANNELS if tls is None else _channel_ids(tls),
+        certificate=_certificate(encryption),
+        channel_ids=_channel_ids(encryption),
     )
 
 
-def _ip_address(peer: object) -> str | None:
-    """Return the address without port and zone; an IPv4 address that came by IPv6 as what it is."""
-    if not isinstance(peer, tuple) or not peer:
-        return None
+@lru_cache(maxsize=1024)
+def _plain_facts(peer: str) -> ConnectionFacts:
+    """Return what a TCP connection without TLS tells; those of one address share it."""
+    return ConnectionFacts(address=_ip_address(peer), is_local=is_loopback_address((peer,)))
+
+
+def _ip_address(peer: str) -> str | None:
+    """Return the address without zone; an IPv4 address that came by IPv6 as what it is."""
     try:
-        address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
+        address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

@@ -7,6 +7,7 @@ no browsers send no `Origin` and are not concerned.
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 ANY_ORIGIN = "*"
@@ -92,8 +93,13 @@ def is_loopback_address(address: object) -> bool:
     """Return whether `address`, as a socket names it, is a loopback address; Unix sockets have none."""
     if not isinstance(address, tuple) or not address:
         return False
+    return _is_loopback(str(address[0]))
+
+
+@lru_cache(maxsize=1024)
+def _is_loopback(address: str) -> bool:
     try:
-        ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:

@@ -155,13 +155,16 @@ class WebSocketService(ConnectionService):
             )
         if not _is_key(headers.get("sec-websocket-key", "")):
             raise HandshakeRefused(400, "Sec-WebSocket-Key must be the base64 of 16 bytes")
+        origin = headers.get("origin")
+        if origin is None:
+            return
         allowed = self._origins.allows(
-            headers.get("origin"),
+            origin,
             host=headers.get("host", ""),
             is_loopback=is_loopback_address(transport.get_extra_info("sockname")),
         )
         if not allowed:
-            raise HandshakeRefused(403, f"pages from {headers.get('origin')} may not connect here")
+            raise HandshakeRefused(403, f"pages from {origin} may not connect here")
 
     def _agree(self, headers: dict[str, str]) -> Agreement:
         """Return what to speak, or raise `HandshakeRefused`."""

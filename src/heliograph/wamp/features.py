@@ -19,29 +19,35 @@ SUBSCRIBER_REVOCATION = 1 << 9
 CALLEE_REVOCATION = 1 << 10
 
 _BITS = {
-    ("publisher", "payload_passthru_mode"): PUBLISHER_PASSTHRU,
-    ("caller", "payload_passthru_mode"): CALLER_PASSTHRU,
-    ("caller", "progressive_call_invocations"): CALLER_PROGRESSIVE_INVOCATIONS,
-    ("callee", "payload_passthru_mode"): CALLEE_PASSTHRU,
-    ("callee", "progressive_call_invocations"): CALLEE_PROGRESSIVE_INVOCATIONS,
-    ("callee", "progressive_call_results"): CALLEE_PROGRESSIVE_RESULTS,
-    ("callee", "call_canceling"): CALLEE_CANCELING,
-    # The specification spells it both ways.
-    ("callee", "call_cancelling"): CALLEE_CANCELING,
-    ("callee", "call_timeout"): CALLEE_TIMEOUT,
-    ("callee", "call_reroute"): CALLEE_REROUTE,
-    ("callee", "registration_revocation"): CALLEE_REVOCATION,
-    ("subscriber", "subscription_revocation"): SUBSCRIBER_REVOCATION,
+    "publisher": {"payload_passthru_mode": PUBLISHER_PASSTHRU},
+    "caller": {
+        "payload_passthru_mode": CALLER_PASSTHRU,
+        "progressive_call_invocations": CALLER_PROGRESSIVE_INVOCATIONS,
+    },
+    "callee": {
+        "payload_passthru_mode": CALLEE_PASSTHRU,
+        "progressive_call_invocations": CALLEE_PROGRESSIVE_INVOCATIONS,
+        "progressive_call_results": CALLEE_PROGRESSIVE_RESULTS,
+        "call_canceling": CALLEE_CANCELING,
+        # The specification spells it both ways.
+        "call_cancelling": CALLEE_CANCELING,
+        "call_timeout": CALLEE_TIMEOUT,
+        "call_reroute": CALLEE_REROUTE,
+        "registration_revocation": CALLEE_REVOCATION,
+    },
+    "subscriber": {"subscription_revocation": SUBSCRIBER_REVOCATION},
 }
 
 
 def announced(roles: Mapping[str, Any]) -> int:
     """Return the bits of the features that `HELLO.Details.roles` announces."""
     bits = 0
-    for (role, feature), bit in _BITS.items():
-        features = roles.get(role, {}).get("features")
-        if isinstance(features, dict) and features.get(feature) is True:
-            bits |= bit
+    for role, known in _BITS.items():
+        features = roles[role].get("features") if role in roles else None
+        if features and isinstance(features, dict):
+            for feature, bit in known.items():
+                if features.get(feature) is True:
+                    bits |= bit
     # "If a *Callee* supports Progressive Call Results, but not Call Canceling, then the *Dealer* disregards the
     # *Callees* Progressive Call Results feature"; for progressive invocations likewise (specification, both sections).
     if not bits & CALLEE_CANCELING:

@@ -9,7 +9,10 @@ from msgspec import Meta, Struct, field
 
 from heliograph.wamp.names import ProcedureUri, RealmName, RoleName
 
-Authid = Annotated[str, Meta(min_length=1, max_length=1024)]
+MAX_AUTHID_LENGTH = 1024
+"""Characters of a name, here and in HELLO: some are looked at one by one."""
+
+Authid = Annotated[str, Meta(min_length=1, max_length=MAX_AUTHID_LENGTH)]
 HexKey = Annotated[
     str, Meta(pattern=r"^[0-9a-fA-F]{64}\Z", description="64 hexadecimal digits, a 32-byte key")
 ]

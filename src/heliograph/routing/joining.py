@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from heliograph.auth import anonymous
-from heliograph.auth.options import AnonymousOptions
+from heliograph.auth.options import MAX_AUTHID_LENGTH, AnonymousOptions
 from heliograph.routing.authenticators.anonymous import StaticAnonymous
 from heliograph.routing.authenticators.steps import (
     DENIED,
@@ -23,6 +23,7 @@ from heliograph.routing.realm import Realm
 from heliograph.wamp import features
 from heliograph.wamp.errors import (
     AUTHENTICATION_FAILED,
+    INVALID_ARGUMENT,
     INVALID_URI,
     NO_MATCHING_AUTH_METHOD,
     TOO_MANY_FAILURES,
@@ -53,7 +54,7 @@ class Joining:
 
     Raises:
         ProtocolViolation: HELLO announces no role of a client.
-        RequestError: there is no such realm.
+        RequestError: there is no such realm, or the authid is too long.
     """
 
     def __init__(self, session: Session, router: Router, hello: Hello) -> None:
@@ -61,6 +62,10 @@ class Joining:
             raise RequestError(INVALID_URI, f"{hello.realm!r} is not a valid URI of a realm")
         self._realm = router.realm(hello.realm)
         _check_roles(hello.details.roles)
+        if len(hello.details.authid or "") > MAX_AUTHID_LENGTH:
+            raise RequestError(
+                INVALID_ARGUMENT, f"HELLO.Details.authid may have at most {MAX_AUTHID_LENGTH} characters"
+            )
         self._features = features.announced(hello.details.roles)
         self._session = session
         self._router = router

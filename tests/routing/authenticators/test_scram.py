@@ -145,3 +145,15 @@ class TestDialects:
         client = ClientExchange(authid, nonce=b"n" * 18)
         _, answer = door.knock("wamp-scram", authid=authid, authextra=client.hello_extra)
         assert refused(answer) == DENIED
+
+
+def test_a_name_that_takes_long_to_read_is_not_even_challenged(door: Door) -> None:
+    """Each character that is not ASCII takes ten microseconds to bring into its normal form."""
+    extra = ClientExchange("joe", nonce=b"n" * 18).hello_extra
+    for length, is_asked in ((1024, True), (1025, False)):
+        _, answer = door.knock("scram", authid="é" * length, authextra=extra)
+        assert isinstance(answer, Challenge) is is_asked
+    assert refused(answer) == (
+        "wamp.error.invalid_argument",
+        "HELLO.Details.authid may have at most 1024 characters",
+    )

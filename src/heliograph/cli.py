@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, cast
 
 OK = 0
 PROBLEMS = 1
+INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h: an optional dependency is not installed
 
 # The extra that brings each module, for those that are not there without it.
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Arguments:
         argv: the arguments after the program's name; by default those of the process
 
-    Returns the exit code: 0, 1 for problems, 69 when an extra is missing; wrong usage exits with 2.
+    Returns the exit code: 0, 1 for problems, 69 when an extra is missing, 130 after Ctrl-C; wrong usage exits with 2.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
@@ -92,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f'heliograph {name} needs {missing.name}: pip install "heliograph[{extra}]"', file=sys.stderr)
         return UNAVAILABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _usage(parser: argparse.ArgumentParser) -> int:

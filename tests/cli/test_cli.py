@@ -266,6 +266,16 @@ def test_a_missing_extra_is_one_line_that_says_what_to_install(
     assert capsys.readouterr().err == f'heliograph agent needs {module}: pip install "heliograph[{extra}]"\n'
 
 
+def test_ctrl_c_ends_any_subcommand_without_a_traceback(agent_room: Any) -> None:
+    def run(arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    agent_room.add_arguments = lambda parser: None
+    agent_room.run = run
+
+    assert cli.main(["agent"]) == 130
+
+
 def test_a_module_no_extra_brings_is_a_fault_and_not_hidden(agent_room: Any) -> None:
     def run(arguments: object) -> int:
         raise ModuleNotFoundError("No module named 'mine'", name="mine")

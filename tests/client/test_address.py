@@ -25,7 +25,7 @@ def test_a_url_names_a_transport_and_a_place(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("http://example.com", "looks like"),
+        ("http://example.com", "is for a Publisher.*ws://"),
         ("example.com:8080", "looks like"),
         ("ws:///ws", "looks like"),
         ("", "looks like"),

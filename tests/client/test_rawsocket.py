@@ -184,7 +184,10 @@ async def test_a_router_that_answers_is_pinged_on(router: ScriptedRawRouter) -> 
         (b"\x7f\xf0\x00\x00", "no name: 15"),
         (handshake("msgpack", 2**20), "does not speak WAMP over RawSocket"),
         (b"\x7f\x01\x00\x01", "does not speak WAMP over RawSocket"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak WAMP over RawSocket: it answers 48 54 54 50"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "does not speak WAMP over RawSocket: it answers like HTTP: is it ws:",
+        ),
     ],
 )
 async def test_a_handshake_that_fails_says_why(

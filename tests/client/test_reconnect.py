@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from picows import WSCloseCode, WSUpgradeResponse
 
+from heliograph import cli
 from heliograph.client import (
     ClientOptions,
     ConnectFailed,
@@ -415,6 +416,25 @@ async def test_joining_again_is_reported_with_what_is_there_again_and_what_is_no
         "a.taken": "wamp.error.procedure_already_exists",
     }
     assert report.has_history
+
+
+async def test_the_subscriber_of_the_command_line_ends_when_it_may_no_longer_subscribe(
+    router: ScriptedRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def changed(peer: Peer, message: m.Message) -> None:
+        if len(router.peers) > 1 and isinstance(message, m.Subscribe):
+            peer.send(m.Error(32, message.request, {}, "wamp.error.not_authorized"))
+        else:
+            obedient(peer, message)
+
+    router.script = changed
+    subscribing = asyncio.create_task(
+        asyncio.to_thread(cli.main, ["subscribe", "--url", router.url, "a.news"])
+    )
+    await router.until(lambda: router.peers and "Subscribe" in router.peer.names())
+    router.peer.drop()
+    assert await eventually(subscribing) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("wamp.error.not_authorized")
 
 
 async def test_a_session_without_subscriptions_reports_joining_again_at_once(

@@ -1,5 +1,6 @@
 """TLS: certificates are verified, and what does not verify is never talked to."""
 
+import asyncio
 import shutil
 import ssl
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph import Publisher
+from heliograph import Publisher, cli
 from heliograph.client import (
     ClientOptions,
     ConnectFailed,
@@ -147,6 +148,48 @@ async def test_a_server_that_does_not_speak_tls_is_refused(router: ScriptedRoute
         async with connect(router.url.replace("ws:", "wss:"), options=options):
             pass
     assert router.peers == []
+
+
+@pytest.mark.parametrize("scheme", ["wss", "rss"])
+async def test_a_server_that_answers_without_tls_is_told(scheme: str) -> None:
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        with pytest.raises(ConnectFailed, match=rf"does not speak TLS: is it {scheme[0]}s://"):
+            async with connect(f"{scheme}://127.0.0.1:{port}"):
+                pass
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_the_command_line_takes_authorities(
+    router: ScriptedRouter, serving: ssl.SSLContext, certificate: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await router.stop()
+    router.tls = serving
+    await router.start()
+    call = ["call", "--url", router.url, "a.b", "hello"]
+    assert await asyncio.to_thread(cli.main, call) == 1
+    assert "a ca_file names authorities" in capsys.readouterr().err
+    assert await asyncio.to_thread(cli.main, [*call, "--ca-file", str(certificate)]) == 0
+    assert capsys.readouterr().out == '"hello"\n'
+    assert await asyncio.to_thread(cli.main, [*call, "--ca-file", "missing.pem"]) == 2
+    assert "cannot use missing.pem" in capsys.readouterr().err
+
+
+def test_the_command_line_publishes_over_https(
+    server: ScriptedHttp, certificate: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish = ["publish", "--url", server.url, "a.b", "hello"]
+    assert cli.main([*publish, "--ca-file", str(certificate)]) == 0
+    assert [body["args"] for body in server.bodies] == [["hello"]]
+    assert cli.main([*publish, "--ca-file", "missing.pem"]) == 2
+    assert "cannot use missing.pem" in capsys.readouterr().err
 
 
 def test_a_publisher_over_tls_keeps_its_connection(server: ScriptedHttp, trusting: ssl.SSLContext) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import Client as Browser
 from django.test import override_settings
 from django.urls import include, path
@@ -56,6 +57,13 @@ def test_it_loads_the_bundle_and_says_what_to_do_without_javascript() -> None:
     assert 'href="/static/heliograph_monitor/dashboard/dashboard.css"' in html
     assert "<noscript>" in html
     assert 'href="/admin/heliograph_monitor/client/"' in html
+
+
+def test_browsers_find_an_icon_on_every_page() -> None:
+    icon = "/static/heliograph_monitor/icon.svg"
+    assert f'<link rel="icon" href="{icon}">' in Browser().get("/").content.decode()
+    assert Browser().get("/favicon.ico").headers["Location"] == icon
+    assert finders.find(icon.removeprefix("/static/")) is not None
 
 
 def test_text_in_the_database_never_becomes_html() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from heliograph.auth.facts import ClientCertificate
 from heliograph.config import check
@@ -405,6 +407,7 @@ class TestFiles:
             ),
             ({"ca_certificates": ["none.crt"]}, "ca_certificates", "none.crt: no such file or directory"),
             ({"key": "agent-7.key"}, "key", "agent-7.key does not belong to the certificate in"),
+            ({"key": "other-kind.key"}, "key", "other-kind.key does not belong to the certificate in"),
             ({"key": "server.crt"}, "key", "server.crt holds no private key in PEM"),
             ({"key": "locked.key"}, "key", "locked.key is encrypted; store it without a passphrase"),
             ({"certificate": "server.key"}, "certificate", "server.key holds no certificate in PEM"),
@@ -417,6 +420,14 @@ class TestFiles:
         self, own: World, change: dict[str, Any], option: str, text: str
     ) -> None:
         (own.directory / "garbage").write_text("garbage")
+        other_kind = ed25519.Ed25519PrivateKey.generate()
+        (own.directory / "other-kind.key").write_bytes(
+            other_kind.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
         (own.directory / "locked.key").write_bytes(own.server.key_pem(b"secret"))
         options = {"key": "server.key", "certificate": "server.crt", **change}
         with pytest.raises(TlsUnusable) as unusable:

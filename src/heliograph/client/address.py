@@ -46,6 +46,10 @@ def read_address(url: str) -> Address:
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None:
         raise ValueError("a user or password in the URL is not supported")
+    if parts.scheme in ("http", "https"):
+        raise ValueError(
+            f"{shown!r} is for a Publisher, which needs no session; a session's URL is one of {FORMS}"
+        )
     if parts.scheme not in _WEBSOCKET_SCHEMES + _RAWSOCKET_SCHEMES or not parts.hostname:
         raise ValueError(f"{shown!r} is no URL of a router; one looks like {FORMS}")
     if parts.fragment:

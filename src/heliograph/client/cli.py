@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -18,9 +19,10 @@ from heliograph.client.cli_authentication import (
 from heliograph.client.connecting import connect
 from heliograph.client.errors import BadPayload, HeliographError, WampError
 from heliograph.client.event import Event
-from heliograph.client.options import ClientOptions
+from heliograph.client.options import ClientOptions, TlsOptions
 from heliograph.client.payload import Result
 from heliograph.client.publisher import Publisher
+from heliograph.client.rejoin import Rejoin
 from heliograph.client.session import Session
 from heliograph.wamp.errors import PayloadError
 from heliograph.wire.serializers import SERIALIZER_NAMES, serializer
@@ -58,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=10.0,
         metavar="SECONDS",
         help="how long to wait for a connection and for an answer (default: 10)",
+    )
+    parser.add_argument(
+        "--ca-file",
+        metavar="FILE",
+        help="certificates of the authorities to trust, with wss, rss and https (default: the system's)",
     )
     add_authentication_arguments(parser)
 
@@ -190,7 +197,12 @@ def _publish(arguments: argparse.Namespace) -> int:
 def _publish_over_http(arguments: argparse.Namespace) -> int:
     timeout_s = arguments.timeout
     try:
-        publisher = Publisher(arguments.url, timeout_s=timeout_s, connect_timeout_s=timeout_s)
+        context = None if arguments.ca_file is None else ssl.create_default_context(cafile=arguments.ca_file)
+        publisher = Publisher(
+            arguments.url, timeout_s=timeout_s, connect_timeout_s=timeout_s, ssl_context=context
+        )
+    except OSError as error:
+        raise WrongUsage(f"--ca-file: cannot use {arguments.ca_file}: {error}") from error
     except ValueError as error:
         raise WrongUsage(str(error)) from error
     with publisher:
@@ -237,7 +249,12 @@ async def _print_events(arguments: argparse.Namespace) -> None:
             if left == 0:
                 done.set_result(None)
 
+    def end_if_refused(rejoin: Rejoin) -> None:
+        if rejoin.failed and not done.done():
+            done.set_exception(next(iter(rejoin.failed.values())))
+
     async with _session(arguments, reconnect=True) as session:
+        session.on_rejoin(end_if_refused)
         subscriptions = [
             await session.subscribe(show, topic, arguments.match) for topic in dict.fromkeys(arguments.topics)
         ]
@@ -280,6 +297,7 @@ def _session(arguments: argparse.Namespace, *, reconnect: bool) -> AbstractAsync
             arguments.url,
             realm=arguments.realm or DEFAULT_REALM,
             authentication=authentication,
+            tls=None if arguments.ca_file is None else TlsOptions(ca_file=arguments.ca_file),
             serializers=(arguments.serializer,),
             reconnect=reconnect,
             options=ClientOptions(

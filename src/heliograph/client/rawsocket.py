@@ -309,7 +309,8 @@ def _limit(answer: bytes, asked: Serializer, address: Address) -> int:
     """Return the router's limit; raises `ConnectFailed` when its answer is none."""
     magic, choices, third, fourth = answer
     if magic != MAGIC or third or fourth or choices & _SERIALIZER_BITS != SERIALIZER_IDS[asked.name]:
-        text = f"{address.shown} does not speak WAMP over RawSocket: it answers {answer.hex(' ')}"
+        said = "like HTTP: is it ws:// there?" if answer == b"HTTP" else answer.hex(" ")
+        text = f"{address.shown} does not speak WAMP over RawSocket: it answers {said}"
         raise ConnectFailed(text, is_temporary=False)
     return announced_limit(choices >> 4)
 

@@ -7,6 +7,9 @@ import ssl
 from heliograph.client.address import Address
 from heliograph.client.errors import ConnectFailed
 
+# X509_V_ERR_…: a self-signed certificate, alone or at the end of a chain, or an authority that is not there.
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
+
 
 async def connected_socket(address: Address, timeout_s: float) -> socket.socket:
     """Return a socket connected to `address`.
@@ -60,7 +63,12 @@ def explained(error: OSError, address: Address, timeout_s: float) -> ConnectFail
     shown = address.shown
     if isinstance(error, ssl.SSLCertVerificationError):
         text = f"the certificate of {shown} does not verify: {error.verify_message}"
+        if error.verify_code in _UNKNOWN_AUTHORITY:
+            text += "; a ca_file names authorities that the system does not know"
         return ConnectFailed(text, is_temporary=False)
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        plain = "ws" if address.is_websocket else "rs"
+        return ConnectFailed(f"{shown} does not speak TLS: is it {plain}:// there?", is_temporary=False)
     if isinstance(error, TimeoutError):
         return ConnectFailed(f"{shown} did not answer within {timeout_s:g} s")
     if isinstance(error, FileNotFoundError | ConnectionRefusedError):

@@ -38,6 +38,8 @@ logger = logging.getLogger("heliograph.client")
 SUBPROTOCOL = "wamp.2."
 
 _HTTP_TEMPORARY = (408, 425, 429)
+_OTHER_PATH = " (is the path right?)"  # a page, nothing, or a bridge is there
+_HINTS = {200: _OTHER_PATH, 403: " (is this origin allowed?)", 404: _OTHER_PATH, 405: _OTHER_PATH}
 _SHOWN_BODY_BYTES = 200
 
 
@@ -225,7 +227,8 @@ async def open_websocket(
     if not isinstance(link, WebSocketLink):
         # picows reports a connection that closes during the handshake as opened, without a listener.
         transport.disconnect(graceful=False)
-        raise ConnectFailed(f"{address.shown} closed the connection during the WebSocket handshake")
+        hint = "" if address.is_tls else " (is it wss:// there?)"
+        raise ConnectFailed(f"{address.shown} closed the connection during the WebSocket handshake{hint}")
     return link
 
 
@@ -250,8 +253,7 @@ def _explained(error: WSError | OSError, address: Address, options: ClientOption
 
 def _status_refused(error: WSInvalidStatusError, status: int, shown: str) -> ConnectFailed:
     body = (error.raw_body or b"")[:_SHOWN_BODY_BYTES].decode(errors="replace").strip()
-    hints = {403: " (is this origin allowed?)", 404: " (is the path right?)"}
-    text = f"{shown} answered HTTP {status}{hints.get(status, '')}"
+    text = f"{shown} answered HTTP {status}{_HINTS.get(status, '')}"
     return ConnectFailed(
         f"{text}: {body}" if body else text, is_temporary=status >= 500 or status in _HTTP_TEMPORARY
     )

@@ -44,7 +44,10 @@ async def listen(
             backlog=endpoint.backlog,
         )
     except OSError as error:
-        raise ListenFailed(f"cannot listen on {_name(endpoint)}: {error.strerror or error}") from error
+        text = f"cannot listen on {_name(endpoint)}: {error.strerror or error}"
+        if error.errno == errno.EADDRINUSE:
+            text += "; stop what listens there, or choose another endpoint"
+        raise ListenFailed(text) from error
 
 
 def addresses(server: asyncio.Server) -> list[str]:

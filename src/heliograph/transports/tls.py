@@ -20,6 +20,9 @@ HTTP_ALPN = ("http/1.1",)
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
+# Keys of another kind than the certificate's are told in a way of their own.
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+
 
 class TlsUnusable(Exception):  # noqa: N818 - says what it is
     """TLS cannot be had with these options.
@@ -99,7 +102,7 @@ def _load_identity(context: ssl.SSLContext, options: TlsOptions, directory: Path
                 "key", f"{key} is encrypted; store it without a passphrase: openssl pkey -in … -out …"
             ) from error
         except ssl.SSLError as error:
-            if error.reason == "KEY_VALUES_MISMATCH":
+            if error.reason in _MISMATCHES:
                 text = f"the private key in {key} does not belong to the certificate in {certificate}"
                 raise TlsUnusable("key", text) from error
             if b"PRIVATE KEY-----" not in key.read_bytes():

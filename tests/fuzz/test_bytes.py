@@ -132,7 +132,7 @@ def http_requests(_source: Source, _serializer: str) -> tuple[bytes, bytes]:
 
 def tls_hello(_source: Source, _serializer: str) -> tuple[bytes, bytes]:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(incoming, outgoing, server_hostname="localhost")
     with contextlib.suppress(ssl.SSLWantReadError):
         client.do_handshake()
     return b"", outgoing.read()

@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 from pytest_django import Settings
 
+from heliograph.client.bodies import MOST_EVENTS
 from heliograph.django import flush
 from heliograph.django.backends import HttpBackend
 from heliograph.django.registry import backends
@@ -55,7 +56,10 @@ def test_a_bulk_save_takes_as_long_as_without_a_router(settings: Settings, state
         assert Client.objects.count() == MACHINES
         assert with_router_s < 2 * without_router_s + 1
         assert flush(5) == 0
-        assert (backend.statistics().failed, backend.statistics().dropped) == (1, MACHINES - 1)
+        found = backend.statistics()
+        # One request failed, with whatever had waited for it; what came after was dropped without trying.
+        assert found.failed + found.dropped == MACHINES
+        assert 1 <= found.failed <= MOST_EVENTS
         backends.close()
 
 

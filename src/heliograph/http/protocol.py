@@ -14,7 +14,9 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name
@@ -145,6 +147,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         # When the last answer was complete; None while a request is under way.
         self._idle_since: float | None = None
         self._in_head = True
+        # What takes the connection over, once the request for that is complete.
+        self._upgrading_to: WebSocketService | None = None
         # Bytes of the current request's target, headers and trailers.
         self._head_bytes = 0
         # Bytes the parser was fed since it last completed a head or handed on a piece of a body.
@@ -156,7 +160,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Begin to wait for the first request."""
-        super().connection_made(transport)
+        # As uvicorn's, but for the addresses, which take two sockets to learn: a WebSocket does without.
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
         self.port.counters.connections += 1
         self.port.counters.connections_opened += 1
         self._await_head()
@@ -221,6 +229,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.headers = []
         self._head_bytes = 0
         self._in_head = True
+        self._upgrading_to = None
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request's target."""
@@ -244,10 +253,19 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         service = self._lane_targets.get(self.url)
         if service is None and self.port.paths.has_lane:
             service = self.port.paths.in_lane(self.url)
-        if service is None:
-            self._begin_application()
-        else:
+        if service is not None:
+            self._learn_addresses()
             self._begin_in_lane(service)
+            return
+        self._upgrading_to = self._upgrade_service() if self.parser.should_upgrade() else None
+        if self._upgrading_to is None:
+            self._learn_addresses()
+            self._begin_application()
+
+    def _learn_addresses(self) -> None:
+        if self.server is None and not self.transport.is_closing():
+            self.server = get_local_addr(self.transport)
+            self.client = get_remote_addr(self.transport)
 
     def _begin_application(self) -> None:
         url, headers = self.url, self.headers
@@ -387,20 +405,19 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             raise _HeadTooLarge
 
     def _should_upgrade(self) -> bool:
+        return self._upgrading_to is not None
+
+    def _upgrade_service(self) -> WebSocketService | None:
+        """Return what takes the request's connection over; None if it is to be answered as any request."""
         # Other upgrades, such as h2c, are left alone: the request is answered as plain HTTP. So is HTTP/1.0: "The
         # method of the request MUST be GET, and the HTTP version MUST be at least 1.1" (RFC 6455, section 4.1).
-        return (
-            self._get_upgrade() == b"websocket"
-            and self._websocket_service() is not None
-            and self.parser.get_http_version() == "1.1"
-        )
-
-    def _websocket_service(self) -> WebSocketService | None:
+        if self._get_upgrade() != b"websocket" or self.parser.get_http_version() != "1.1":
+            return None
         path = self.url.partition(b"?")[0].decode("latin-1")
         return self.port.websocket_at(path.strip("/"))
 
     def _upgrade(self, early: bytes) -> None:
-        service = self._websocket_service() if self._should_upgrade() else None
+        service = self._upgrading_to
         if service is None:
             # The parser stops at any upgrade, so this is the connection's last request.
             self._end_with_answers()
@@ -408,7 +425,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._owes_answers():
             self._refuse(400, "a WebSocket is not opened behind a request that is not answered yet")
             return
-        handshake = Handshake(self.scope["method"], headers_by_name(self.headers))
+        handshake = Handshake(self.parser.get_method().decode("ascii"), headers_by_name(self.headers))
         try:
             service.accept(handshake, self.transport, early)
         except HandshakeRefused as refusal:

@@ -65,6 +65,9 @@ class State(enum.Enum):
     SHUTTING_DOWN = "after GOODBYE"
     ABORTED = "after ABORT"
 
+    # Looked up for every message; the one of `Enum` hashes the name, in Python.
+    __hash__ = object.__hash__
+
 
 class Session:
     """The router's end of one session.

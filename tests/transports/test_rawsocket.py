@@ -10,6 +10,7 @@ import pytest
 
 from heliograph.routing.broker import Broker
 from heliograph.transports import turn as turn_module
+from heliograph.transports.connection import HELD_BYTES
 from heliograph.transports.rawsocket import RawSocketConnection
 from tests.support.nodes import RunningNode, node_config, rawsocket_transport, running_node, web_transport
 from tests.support.rawsocket import (
@@ -194,6 +195,42 @@ class TestPing:
             assert kernel.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
             assert node.node._ports[0].services[0]._pinging is None
+
+    @pytest.mark.parametrize("kind", [PING, PONG])
+    async def test_very_many_of_one_turn_wait_for_the_next(
+        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch, kind: int
+    ) -> None:
+        async with joined_rawsocket(node.address) as client:
+            (connection,) = node.connections
+            assert isinstance(connection, RawSocketConnection)
+            await client.ask(32, 1, {}, TOPIC)
+            monkeypatch.setattr(turn_module, "WORK_BUDGET", 10)
+            node.node._turn._work_left = 10
+            connection.data_received(rawsocket_frame(b"", kind) * 9)
+            assert not connection._is_paused
+            connection.data_received(rawsocket_frame(b"", kind))
+            assert connection._is_paused
+            assert len(connection._pongs) == (10 if kind == PING else 0), "they leave together"
+            for _ in connection._pongs:
+                assert await client.read_frame() == (PONG, b"")
+            await node.until(lambda: not connection._is_paused)
+            assert (await client.ask(32, 2, {}, TOPIC))[0] == 33
+
+    async def test_very_many_behind_a_message_that_waits_for_a_decision_are_not_read(
+        self, node: RunningNode
+    ) -> None:
+        async with joined_rawsocket(node.address) as client:
+            (connection,) = node.connections
+            assert isinstance(connection, RawSocketConnection)
+            connection.hold()
+            connection.data_received(rawsocket_frame(b"", PING) * (HELD_BYTES // 4))
+            assert not connection._is_paused
+            connection.data_received(rawsocket_frame(b"", PING))
+            assert connection._is_paused
+            connection.release()
+            await node.until(lambda: not connection._is_paused)
+            for _ in range(HELD_BYTES // 4 + 1):
+                assert await client.read_frame() == (PONG, b"")
 
     async def test_flood_from_a_peer_that_reads_nothing_ends_it(self) -> None:
         config = rawsocket(outbox={"limit_bytes": 64 * KIB}, options={"close_timeout_s": 0.1})

@@ -99,8 +99,10 @@ class RawSocketConnection(Connection, asyncio.Protocol):
             for kind, payload in self._reader.read(data):
                 if kind == MESSAGE:
                     self._on_message(payload)
-                elif kind == PING:
-                    self._answer_ping(payload)
+                else:
+                    self._on_other_frame(HEAD_BYTES + len(payload))
+                    if kind == PING:
+                        self._answer_ping(payload)
                 if self._closing:
                     return
         except RawSocketViolation as violation:
@@ -112,9 +114,7 @@ class RawSocketConnection(Connection, asyncio.Protocol):
         pong = frame(PONG, payload)
         if len(pong) > self._longest_frame_bytes:
             raise RawSocketViolation("a PING is longer than the PONG may be")
-        # It may overtake what waits: it answers the transport, not the session.
-        self._transport.write(pong)
-        self._drop_if_pongs_are_too_much()
+        self._pong(pong)
 
     def eof_received(self) -> bool:
         """Take note that the peer has closed its side."""

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 INFLATED_BYTES_A_UNIT = 256
 """Bytes that are decompressed for one unit of a turn's work: a few KiB may stand for a MiB, which takes 3 to 5 ms."""
 
+_CLIENT_HEAD_BYTES = 6
+"""Of the smallest frame of a client: two bytes and the mask."""
+
 _CLOSE_CODES = {
     End.DONE: CLOSE_NORMAL,
     End.GOING_AWAY: CLOSE_GOING_AWAY,
@@ -165,6 +168,8 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
                 )
                 if message is not None:
                     self._on_websocket_message(message, is_compressed=reader.is_compressed)
+                else:
+                    self._on_other_frame(len(payload) + _CLIENT_HEAD_BYTES)
         except WebSocketViolation as violation:
             self._violate(violation.close_code, violation.reason)
 
@@ -230,11 +235,10 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
     def _on_control_frame(self, opcode: int, payload: bytes, *, reserved: bool) -> None:
         if reserved:
             raise WebSocketViolation(CLOSE_PROTOCOL_ERROR, "a reserved bit is set that no extension defines")
+        self._on_other_frame(len(payload) + _CLIENT_HEAD_BYTES)
         if opcode == PING:
-            # A pong may overtake what waits: it answers the transport, not the session.
             if not self._closing:
-                self._transport.write(server_frame(PONG, payload))
-                self._drop_if_pongs_are_too_much()
+                self._pong(server_frame(PONG, payload))
         elif opcode == CLOSE:
             try:
                 code = read_close_code(payload)

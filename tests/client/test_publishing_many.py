@@ -56,6 +56,20 @@ def texts(outcomes: list[int | PublishError]) -> list[str]:
 
 
 class TestMany:
+    @pytest.mark.parametrize(
+        ("event", "says"),
+        [
+            ({"topc": "a.b"}, "needs a topic"),
+            ({"topic": "a.b", "arg": [1]}, "has no 'arg', only topic, args"),
+        ],
+    )
+    def test_with_a_key_that_is_none_is_refused_as_a_whole(
+        self, server: ScriptedHttp, publisher: Publisher, event: dict[str, Any], says: str
+    ) -> None:
+        with pytest.raises(TypeError, match=says):
+            publisher.publish_many([*events(2), event])
+        assert server.bodies == []
+
     def test_travel_in_one_request_and_have_each_its_id(
         self, server: ScriptedHttp, publisher: Publisher
     ) -> None:

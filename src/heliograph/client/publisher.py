@@ -39,6 +39,7 @@ _NOTHING_OF_IT_WAS_PUBLISHED = (400, 413, 415)
 
 _SHOWN_BODY_BYTES = 200
 _URL_CHARACTERS = "/%:@!$&'()*+,;=~-._"
+_EVENT_KEYS = ("topic", "args", "kwargs", "options")
 _UNKNOWN = "the event may or may not have been published"
 
 
@@ -165,9 +166,9 @@ class Publisher:
         Raises:
             BadPayload: an event cannot be expressed in JSON; nothing was sent.
             PublishError: this publisher is closed.
+            TypeError: an event has no topic or a key that is none of those; nothing was sent.
         """
-        bodies = [self._encoded(**{"args": (), "kwargs": None, "options": None, **event}) for event in events]
-        return self._posted_many(bodies)
+        return self._posted_many([self._encoded_event(event) for event in events])
 
     def publish_soon(self, topic: str, /, *args: Any, **kwargs: Any) -> None:
         """Queue an event, to be sent by a thread together with others; everything after `topic` is payload.
@@ -268,6 +269,17 @@ class Publisher:
             return self._json.encode_value(event)
         except PayloadError as error:
             raise BadPayload(f"the event {error}") from error
+
+    def _encoded_event(self, event: Mapping[str, Any]) -> bytes:
+        if "topic" not in event:
+            raise TypeError("an event of publish_many needs a topic")
+        unknown = event.keys() - _EVENT_KEYS
+        if unknown:
+            raise TypeError(
+                f"an event of publish_many has no {', '.join(sorted(map(repr, unknown)))}, "
+                f"only {', '.join(_EVENT_KEYS)}"
+            )
+        return self._encoded(**{"args": (), "kwargs": None, "options": None, **event})
 
     def _posted_many(self, bodies: Sequence[bytes]) -> list[int | PublishError]:
         """Return for each event its publication's id or what went wrong."""

@@ -225,7 +225,8 @@ def _stamp(name: str, fingerprint: str) -> None:
 
 @contextmanager
 def _step(name: str) -> Iterator[None]:
-    """Print one line a step: what was done and how long it took."""
+    """Print what begins, since it may take a minute, and how long it took."""
+    print(f"{name} …", flush=True)
     started = time.monotonic()
     outcome = "failed after"
     try:

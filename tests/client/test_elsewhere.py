@@ -108,6 +108,20 @@ def test_sessions_work(real: RouterProcess, program: str, prints: str) -> None:
     assert run(f"URL = {url!r}\n{program}") == prints
 
 
+def test_cbor_without_its_library_says_what_to_install() -> None:
+    program = """
+import sys
+sys.modules["cbor2"] = None
+from heliograph.client import connect
+connect("ws://127.0.0.1:1/ws", serializers=("cbor",))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("ModuleNotFoundError: the serializer cbor needs cbor2: pip install cbor2\n")
+
+
 def test_a_plain_session_loads_neither_the_router_nor_what_it_does_not_use() -> None:
     program = """
 import heliograph.client.connecting, heliograph.client.session, heliograph.client.websocket, sys

@@ -3,8 +3,13 @@
 import io
 from typing import Any, NoReturn
 
-import cbor2
 import msgspec
+
+try:
+    import cbor2
+except ModuleNotFoundError as missing:
+    text = "the serializer cbor needs cbor2: pip install cbor2"
+    raise ModuleNotFoundError(text, name="cbor2") from missing
 
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message

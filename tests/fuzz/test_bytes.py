@@ -41,7 +41,8 @@ PATHS: dict[str, Any] = {
     **USUAL_PATHS,
     "ws": {
         "type": "websocket",
-        "options": {"close_timeout_s": 0.5, "compression": {"deflate": {}}},
+        # No pings: the bystanders read nothing while the others are at work.
+        "options": {"close_timeout_s": 0.5, "ping_interval_s": None, "compression": {"deflate": {}}},
         "hello": {"hello_timeout_s": 2},
         "goodbye_timeout_s": 0.5,
     },

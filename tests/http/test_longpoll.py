@@ -349,7 +349,10 @@ class TestRequests:
             b"{",
             b'{"protocols": []}',
             b'{"protocols": ["x"]}',
+            b'{"protocols": ["\xff"]}',
+            b'{"x": ' + b"[" * 5000,
         ],
+        ids=lambda body: repr(body[:30]),
     )
     async def test_to_open_that_are_wrong_are_told_what_is_right(
         self, node: RunningNode, body: bytes

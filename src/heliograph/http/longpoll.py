@@ -116,7 +116,7 @@ class LongPollPath:
     ) -> None:
         try:
             protocols = self._decode(body).protocols
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             text = f'the body must be {{"protocols": ["wamp.2.json", ..]}}: {error}'
             raise HttpError(400, text) from error
         facts = connection_facts(_transport(scope))

@@ -20,13 +20,13 @@ from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-de
 
 _LOG = logging.getLogger(__name__)
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 16 * 1024
 """Most that is read at once, and with it what was read and not handled when reading pauses: no more than one largest
 message and twice this, and the connection's `HELD_BYTES`."""
 
 BUFFER_BYTES = 4 * READ_BYTES
-"""What a parser starts with, so that only a large frame makes it grow: picows doubles a buffer that is nearly full and
-never gives any back. What is never written to takes no memory."""
+"""What a parser starts with, and the most a connection takes that stops within a small frame. A larger one makes it
+grow: picows doubles a buffer that is nearly full and never gives any back."""
 
 SPARE_PARSERS = 8
 """Parsers that are kept for the next connections that read."""
@@ -124,6 +124,11 @@ class FrameParser(WSListener):
         )
         return self.is_idle
 
+    def discard(self) -> None:
+        """Give the memory back at once: it and its protocol hold each other, and a buffer may have MiB."""
+        self._protocol = None
+        self._room_of = _no_room
+
     def on_bad_frame(self, code: int, reason: str) -> None:
         """Take note that picows has read something that is no frame a client may send."""
         self._is_broken = True
@@ -159,6 +164,8 @@ class FrameParsers:
         parser.reader = parser.on_ws_frame = None
         if parser.is_idle and not parser.is_grown and len(self._spare) < SPARE_PARSERS:
             self._spare.append(parser)
+        else:
+            parser.discard()
 
 
 class _ParserLog:
@@ -219,6 +226,10 @@ class _ParserTransport:
 
     def abort(self) -> None:
         self._parser.abort()
+
+
+def _no_room(_size_hint: int) -> memoryview:
+    raise RuntimeError("a parser that was discarded is asked to read")
 
 
 _PARSER_LOG = _ParserLog()

@@ -386,7 +386,7 @@ async def test_call_prints_the_result_and_fails_with_the_error(real: RouterProce
     [
         (["publish", "--url", "ws://127.0.0.1:1/ws", "a.b"], 1, "nobody listens at ws://127.0.0.1:1/ws"),
         (["publish", "--url", "http://127.0.0.1:1/notify", "a.b"], 1, "nobody listens at http://127.0.0.1:1/notify"),
-        (["call", "--url", "http://127.0.0.1/ws", "a.b"], 2, "no URL of a router"),
+        (["call", "--url", "http://127.0.0.1/ws", "a.b"], 2, "is for a Publisher"),
         (["publish", "--url", "http://", "a.b"], 2, "no HTTP URL"),
         (["publish", "--url", "http://127.0.0.1:1/notify", "--realm", "x", "a.b"], 2, "--realm is for ws:// URLs"),
         (["publish", "a.b", "--kw", "novalue"], 2, "'novalue' is not KEY=VALUE"),

@@ -239,7 +239,7 @@ def test_a_connection_that_is_lost_is_joined_again_and_told(session: Session, ot
 def test_what_is_wrong_is_raised_on_entering(url: str) -> None:
     with pytest.raises(ConnectFailed, match="426"):
         blocking.connect(url + "/elsewhere").__enter__()
-    with pytest.raises(ValueError, match="no URL of a router"):
+    with pytest.raises(ValueError, match="is for a Publisher"):
         blocking.connect("http://example.com")
     with pytest.raises(ValueError, match="handler_threads"):
         blocking.connect(url, handler_threads=0)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from heliograph.http.exchange import AsgiApplication
 from heliograph.http.lane import LaneService
 from heliograph.http.paths import Paths
-from heliograph.http.protocol import HttpPort
+from heliograph.http.port import HttpPort
 from heliograph.http.websocket_page import WebSocketPage
 from heliograph.routing.router import Router
 from heliograph.transports.connection_limit import REFUSED_OVER_HTTP, ConnectionLimit

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.config import check
-from heliograph.http.protocol import HttpPort
+from heliograph.http.port import HttpPort
 from heliograph.node import Node
 from heliograph.transports.websocket import WebSocketConnection
 from tests.support.websocket import DEADLINE_S, Address, abort_all_connections, request

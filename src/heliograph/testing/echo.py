@@ -18,7 +18,7 @@ import uvloop
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.http.exchange import AsgiApplication
 from heliograph.http.paths import Paths
-from heliograph.http.protocol import HttpPort
+from heliograph.http.port import HttpPort
 from heliograph.http.websocket_page import WebSocketPage
 from heliograph.routing.router import Router
 from heliograph.testing.configuration import LOOPBACK

@@ -58,13 +58,12 @@ class Parcel:
 
 
 CONNECTION_SLOTS = (
+    "_awaits_hello",
     "_backlog",
     "_backlog_bytes",
     "_behind",
-    "_close_timer",
     "_closing",
     "_decode",
-    "_hello_timer",
     "_is_held",
     "_is_in_rotation",
     "_is_paused",
@@ -100,8 +99,6 @@ class Connection(ABC):
     _transport: asyncio.Transport
     _backlog: deque[bytes | Parcel | int] | None
     _behind: Conflation | None
-    _close_timer: asyncio.TimerHandle | None
-    _hello_timer: asyncio.TimerHandle | None
     wire_format: WireFormat
     _pongs: list[bytes]
     outbox: list[bytes]
@@ -131,8 +128,7 @@ class Connection(ABC):
         self._closing = False
         self._pongs = []
         self._behind = None
-        self._close_timer = None
-        self._hello_timer = None
+        self._awaits_hello = False
         self.heard = True
         self._await_hello()
 
@@ -301,8 +297,8 @@ class Connection(ABC):
             self._service.counters.defects += 1
             _LOG.exception("a session ends because the router failed")
             self.end(End.DEFECT)
-        if self._hello_timer is not None and self._session.state is State.ESTABLISHED:
-            self._stop_hello_timer()
+        if self._awaits_hello and self._session.state is State.ESTABLISHED:
+            self._expect_no_hello()
 
     # Writing.
 
@@ -469,10 +465,8 @@ class Connection(ABC):
         if self._closing:
             return
         self._closing = True
-        self._stop_hello_timer()
-        self._close_timer = self._service.loop.call_later(
-            self._service.limits.close_timeout_s, self._transport.abort
-        )
+        self._expect_no_hello()
+        self._service.closing.begin(self)
         if not self._transport.is_closing():
             self._transport.write(farewell)
         self._session.lost()
@@ -491,29 +485,26 @@ class Connection(ABC):
     def _gone(self) -> None:
         """Take note that the socket is gone."""
         self._closing = True
-        self._stop_hello_timer()
-        if self._close_timer is not None:
-            self._close_timer.cancel()
-            self._close_timer = None
+        self._expect_no_hello()
+        self._service.closing.end(self)
         self.outbox.clear()
         self._behind = None
         self._service.forget(self)
         self._session.lost()
 
     def _await_hello(self) -> None:
-        # One may still run: of a session that somebody else let in, and whose client said nothing before GOODBYE.
-        self._stop_hello_timer()
-        self._hello_timer = self._service.loop.call_later(
-            self._service.limits.hello_timeout_s, self._on_hello_timeout
-        )
+        # It may be awaited still: by a session that somebody else let in, and whose client said nothing before GOODBYE.
+        self._awaits_hello = True
+        self._service.joining.begin(self)
 
-    def _stop_hello_timer(self) -> None:
-        if self._hello_timer is not None:
-            self._hello_timer.cancel()
-            self._hello_timer = None
+    def _expect_no_hello(self) -> None:
+        if self._awaits_hello:
+            self._awaits_hello = False
+            self._service.joining.end(self)
 
-    def _on_hello_timeout(self) -> None:
-        self._hello_timer = None
+    def hello_missed(self) -> None:
+        """Abort because no session was established in time."""
+        self._awaits_hello = False
         state = self._session.state
         if state is State.ESTABLISHED:
             # It joined while nothing came in: somebody else had to decide about it.

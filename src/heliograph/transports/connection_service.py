@@ -12,6 +12,7 @@ from heliograph.routing.authenticators.assembly import authenticators_of
 from heliograph.routing.options import OutboxPolicy, SessionOptions
 from heliograph.routing.router import Router
 from heliograph.transports.counters import TransportCounters
+from heliograph.transports.deadlines import Deadlines
 from heliograph.transports.turn import Turn
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class ConnectionService:
         self.loop = loop
         if limits.outbox_policy != "disconnect" or router.drops_events:
             turn.keeps_keys = True
+        self.joining: Deadlines[Connection] = Deadlines(limits.hello_timeout_s, _hello_missed, loop)
+        """Connections that must establish a session in time."""
+        self.closing: Deadlines[Connection] = Deadlines(limits.close_timeout_s, _abort, loop)
+        """Connections whose peers must close in time."""
         self._connections: set[Connection] = set()
         self._silent: set[Connection] = set()
         self._gone = asyncio.Event()
@@ -106,6 +111,8 @@ class ConnectionService:
             pass
         for connection in list(self._connections):
             connection.abort()
+        self.joining.stop()
+        self.closing.stop()
         if self._pinging is not None:
             self._pinging.cancel()
 
@@ -138,6 +145,14 @@ class ConnectionService:
         self._silent = set()
         if self._connections:
             self._ping_regularly()
+
+
+def _hello_missed(connection: Connection) -> None:
+    connection.hello_missed()
+
+
+def _abort(connection: Connection) -> None:
+    connection.abort()
 
 
 def bound_send_buffer(transport: asyncio.Transport) -> None:

@@ -27,6 +27,7 @@ KEPT_PIECES_LIMIT = 64
 
 _NOBODY: AbstractSet[Session] = frozenset()
 _NO_DETAILS = InvocationDetails()
+_NONE_ENDED: dict[int, None] = {}
 
 
 class PendingCall(Struct, eq=False):
@@ -72,7 +73,7 @@ class PendingCall(Struct, eq=False):
 
     def details_for(self, callee: Callee, *, progress: bool) -> InvocationDetails:
         """Return the details of an invocation of `callee`; `progress` says whether more of them follow."""
-        known: dict[str, Any] = dict(self.passthru)
+        known: dict[str, Any] = dict(self.passthru) if self.passthru else {}
         if self.registration.match != "exact":
             known["procedure"] = self.procedure
         caller = self.caller
@@ -82,7 +83,7 @@ class PendingCall(Struct, eq=False):
             known["caller_authrole"] = caller.principal.authrole
         if caller.trustlevel is not None:
             known["trustlevel"] = caller.trustlevel
-        if self.wants_progress_of(callee):
+        if self.options.receive_progress and self.wants_progress_of(callee):
             known["receive_progress"] = True
         if progress:
             known["progress"] = True
@@ -95,7 +96,7 @@ class PendingCall(Struct, eq=False):
 class SessionCalls:
     """What the dealer knows of one session."""
 
-    __slots__ = ("_ended", "invocation_ids", "kept_bytes", "made", "taken")
+    __slots__ = ("ended", "invocation_ids", "kept_bytes", "made", "taken")
 
     def __init__(self) -> None:
         self.made: dict[int, PendingCall] = {}
@@ -105,7 +106,8 @@ class SessionCalls:
         self.invocation_ids = SequentialIds()
         self.kept_bytes = 0
         """What is kept of the calls this session has made."""
-        self._ended: dict[int, None] | None = None
+        self.ended: dict[int, None] = _NONE_ENDED
+        """Requests of calls that have ended while more of their pieces may be on their way; the oldest first."""
 
     def keep(self, pending: PendingCall, pieces: list[Payload], *, limit_bytes: int) -> bool:
         """Keep the payload of a call this session has made; False, and nothing changed, where there is no room."""
@@ -121,19 +123,14 @@ class SessionCalls:
         self.kept_bytes -= pending.kept_bytes
         pending.kept, pending.kept_bytes = None, 0
 
-    def has_ended(self, request: int) -> bool:
-        """Return whether `request` is a call that has ended while more of its pieces may be on their way."""
-        return self._ended is not None and request in self._ended
-
     def remember_ended(self, request: int) -> None:
         """Take note that a call has ended while more of its pieces may be on their way."""
-        if self._ended is None:
-            self._ended = {}
-        self._ended[request] = None
-        if len(self._ended) > ENDED_CALLS_LIMIT:
-            del self._ended[next(iter(self._ended))]
+        if self.ended is _NONE_ENDED:
+            self.ended = {}
+        self.ended[request] = None
+        if len(self.ended) > ENDED_CALLS_LIMIT:
+            del self.ended[next(iter(self.ended))]
 
     def forget_ended(self, request: int) -> None:
         """Take note that the last piece of such a call has come."""
-        if self._ended is not None:
-            self._ended.pop(request, None)
+        self.ended.pop(request, None)

@@ -119,13 +119,18 @@ class Dealer:
     def is_on_its_way(self, session: Session, request: int) -> bool:
         """Return whether a CALL of this request id can be a piece of a call that was begun before."""
         calls = self._of_session.get(session)
-        return calls is not None and (request in calls.made or calls.has_ended(request))
+        return calls is not None and (request in calls.made or request in calls.ended)
 
     # Calling.
 
     def call(self, session: Session, message: Call) -> None:
         """Ask a callee of the message's procedure, or go on with a call that was begun."""
-        if self._continues(session, message):
+        calls = self._of_session.get(session)
+        if (
+            calls is not None
+            and (message.request in calls.made or calls.ended)
+            and self._continues(calls, message)
+        ):
             return
         if not session.decisions:
             # Else it was counted before it had to wait for a decision.
@@ -236,10 +241,13 @@ class Dealer:
         self._check_uri(procedure)
         passthru = passthru_of(options, session.features, CALLER_PASSTHRU)
         decision = authorize(session, procedure, "call")
-        if is_reserved(procedure):
-            self._call_meta(session, message, by_name=decision.by_name)
-            return
-        registration = self.procedures.index.best(procedure)
+        # Nobody registers a reserved one, but patterns may match it.
+        registration = self.procedures.index.exact(procedure)
+        if registration is None:
+            if is_reserved(procedure):
+                self._call_meta(session, message, by_name=decision.by_name)
+                return
+            registration = self.procedures.index.best(procedure)
         if registration is None:
             raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {procedure!r}")
         made = self._calls(session).made
@@ -264,14 +272,11 @@ class Dealer:
         self._offer(pending, [message.payload])
         made[message.request] = pending
 
-    def _continues(self, session: Session, message: Call) -> bool:
+    def _continues(self, calls: SessionCalls, message: Call) -> bool:
         """Take a further piece of a progressive call; return whether the message was one."""
-        calls = self._of_session.get(session)
-        if calls is None:
-            return False
         pending = calls.made.get(message.request)
         if pending is None:
-            if not calls.has_ended(message.request):
+            if message.request not in calls.ended:
                 return False
             # "the *Caller* may be unaware that the call is completed by time it sends another progressive CALL
             # continuation": such a piece is discarded.

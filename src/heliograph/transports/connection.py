@@ -23,7 +23,7 @@ from heliograph.wamp.messages import Message
 if TYPE_CHECKING:
     from heliograph.routing.options import OutboxPolicy
     from heliograph.transports.connection_service import ConnectionService
-    from heliograph.transports.deliverer import WireFormat
+    from heliograph.transports.deliverer import Framer, WireFormat
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ CONNECTION_SLOTS = (
     "_behind",
     "_closing",
     "_decode",
+    "_framer",
     "_is_held",
     "_is_in_rotation",
     "_is_paused",
@@ -100,6 +101,8 @@ class Connection(ABC):
     _backlog: deque[bytes | Parcel | int] | None
     _behind: Conflation | None
     wire_format: WireFormat
+    # Makes what is written of what has waited; None where frames wait.
+    _framer: Framer | None
     _pongs: list[bytes]
     outbox: list[bytes]
     heard: bool
@@ -116,6 +119,7 @@ class Connection(ABC):
         self._transport = transport
         self._decode = decode
         self.wire_format = wire_format
+        self._framer = None
         self.outbox = []
         self._session = Session(service.router, self, service.session_options, facts, service.authenticators)
         # Messages that were read and not handled, one by one or in parcels, and at the end perhaps the code the peer
@@ -317,6 +321,18 @@ class Connection(ABC):
         outbox = self.outbox
         if not outbox:
             return
+        transport = self._transport
+        waiting = transport.get_write_buffer_size()
+        is_usual = not (waiting or self._pongs or self._closing or self._behind is not None)
+        if is_usual and not transport.is_closing():
+            self._write(outbox)
+            outbox.clear()
+        else:
+            self._flush_with_care(waiting)
+
+    def _flush_with_care(self, waiting: int) -> None:
+        """Write what may be written of the outbox; the transport has `waiting` bytes to send already."""
+        outbox = self.outbox
         if self._pongs:
             # A ping between the parts of a message is answered before the message is.
             self._write_pongs()
@@ -327,36 +343,25 @@ class Connection(ABC):
         if self._behind is not None:
             self._keep(self._behind)
             return
-        limits = self._service.limits
-        waiting = self._transport.get_write_buffer_size()
-        if waiting and self._policy != "disconnect":
-            if waiting + sum(map(len, outbox)) > limits.outbox_bytes:
-                self._make_room(limits.outbox_bytes - waiting)
-            if outbox:
-                self._write(outbox)
-                outbox.clear()
-            return
-        data = self._finished(outbox)
-        if waiting and waiting + len(data) > limits.outbox_bytes:
-            self._too_slow()
-            return
-        self._count_sent(len(outbox), len(data))
-        outbox.clear()
-        self._transport.write(data)
-
-    def _finished(self, outbox: list[bytes]) -> bytes:
-        """Return what is written for all that waits."""
-        return outbox[0] if len(outbox) == 1 else b"".join(outbox)
+        room = self._service.limits.outbox_bytes - waiting
+        if waiting and sum(map(len, outbox)) > room:
+            if self._policy == "disconnect":
+                self._too_slow()
+            else:
+                self._make_room(room)
+        if outbox:
+            self._write(outbox)
+            outbox.clear()
 
     def _write(self, frames: list[bytes]) -> None:
-        data = self._finished(frames)
-        self._count_sent(len(frames), len(data))
-        self._transport.write(data)
-
-    def _count_sent(self, frames: int, size: int) -> None:
+        if self._framer is not None:
+            data = self._framer.finish(frames)
+        else:
+            data = frames[0] if len(frames) == 1 else b"".join(frames)
         counters = self._service.counters
-        counters.frames_sent += frames
-        counters.bytes_sent += size
+        counters.frames_sent += len(frames)
+        counters.bytes_sent += len(data)
+        self._transport.write(data)
 
     # Receivers that are behind: they have not taken earlier turns' bytes and would now hold too many.
 

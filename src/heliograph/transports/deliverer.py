@@ -21,6 +21,13 @@ class WireFormat(Protocol):
         """Return `message` finished, ready for an outbox; raises `PayloadError`."""
 
 
+class Framer(Protocol):
+    """Makes frames of what has waited in an outbox."""
+
+    def finish(self, outbox: list[bytes]) -> bytes:
+        """Return the frames of all messages in `outbox`."""
+
+
 class OutboxPeer(Peer, Flushable, Protocol):
     """A peer that collects what it is sent until the end of the turn."""
 
@@ -54,7 +61,8 @@ class OutboxDeliverer:
     def _put(self, event: Event, frames: dict[WireFormat, Any], receivers: Collection[OutboxPeer]) -> None:
         if self._turn.keeps_keys:
             self._turn.note_event(frames.values(), (event.subscription, event.details.topic))
-        flush_at_end = self._turn.flush_at_end
+        # Spending, below, sees to the turn's end.
+        flush_at_end = self._turn.dirty.append
         if len(frames) == 1:
             # The usual case, without a look-up for each receiver.
             ((wire_format, frame),) = frames.items()

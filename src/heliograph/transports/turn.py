@@ -44,7 +44,8 @@ class Turn:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._dirty: list[Flushable] = []
+        self.dirty: list[Flushable] = []
+        """Whom to flush at the end of this turn; who is put here must spend something, or there is no end."""
         self._waiting: deque[Waiting] = deque()
         self._is_end_scheduled = False
         self._work_left = WORK_BUDGET
@@ -68,7 +69,7 @@ class Turn:
 
     def flush_at_end(self, outbox_owner: Flushable) -> None:
         """Flush `outbox_owner` at the end of this turn; call it when its outbox stops being empty."""
-        self._dirty.append(outbox_owner)
+        self.dirty.append(outbox_owner)
         if not self._is_end_scheduled:
             self._schedule_end()
 
@@ -107,7 +108,7 @@ class Turn:
                 self._schedule_end()
 
     def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
+        dirty, self.dirty = self.dirty, []
         if self.keeps_keys:
             self._flushed_keys, self._keys = self._keys, {}
         for owner in dirty:

@@ -65,7 +65,6 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
     __slots__ = (
         *CONNECTION_SLOTS,
         "_batching",
-        "_framer",
         "_inflater",
         "_opcode",
         "_parser",
@@ -86,7 +85,8 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
         super().__init__(service, transport, dialect.serializer.decode, dialect.wire_format, facts)
         self._opcode = dialect.opcode
         self._batching = dialect.batching
-        self._framer = dialect.new_framer() if dialect.new_framer is not None else None
+        if dialect.new_framer is not None:
+            self._framer = dialect.new_framer()
         self._inflater = deflate.inflater() if deflate is not None else None
         # Only while it reads, and as long as a part of a frame is left.
         self._parser: FrameParser | None = None
@@ -152,7 +152,16 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
         """Take one frame from the parser."""
         self.heard = True
         payload = frame.get_payload_as_bytes()
-        if self._is_plain_message(frame, payload):
+        # What most are, a small whole message, not compressed, in ASCII if it is text, is spared the reader: that looks
+        # at everything a frame may be.
+        if (
+            frame.msg_type is self._plain_type
+            and frame.fin
+            and not (frame.rsv1 or frame.rsv2 or frame.rsv3 or self._closing)
+            and len(payload) <= self._service.max_message_bytes
+            and (self._reader is None or not self._reader.is_within_message)
+            and (self._opcode != TEXT or payload.isascii())
+        ):
             self._on_message(payload)
             return
         opcode = frame.msg_type.value
@@ -181,21 +190,6 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
                 may_be_compressed=self._inflater is not None,
             )
         return self._reader
-
-    def _is_plain_message(self, frame: WSFrame, payload: bytes) -> bool:
-        """Return whether a frame is what most are: a small whole message, not compressed, in ASCII if it is text.
-
-        It spares such a message the reader, which looks at everything a frame may be.
-        """
-        return bool(
-            frame.msg_type is self._plain_type
-            and frame.fin
-            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
-            and not self._closing
-            and len(payload) <= self._service.max_message_bytes
-            and (self._reader is None or not self._reader.is_within_message)
-            and (self._opcode != TEXT or payload.isascii())
-        )
 
     def _on_websocket_message(self, message: bytes, *, is_compressed: bool) -> None:
         if self._batching is None and not is_compressed:
@@ -272,12 +266,6 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
             self.close_with(code, reason)
 
     # Writing, and the end.
-
-    def _finished(self, outbox: list[bytes]) -> bytes:
-        """Return what is written for all that waits: the frames in the outbox, or frames made of its messages."""
-        if self._framer is not None:
-            return self._framer.finish(outbox)
-        return outbox[0] if len(outbox) == 1 else b"".join(outbox)
 
     def close_with(self, code: int, reason: str = "") -> None:
         """End the session, flush, send CLOSE, and drop the connection if the peer does not close it in time."""

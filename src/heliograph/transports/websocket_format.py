@@ -6,16 +6,15 @@ flushed.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from msgspec import Struct
 
-from heliograph.transports.deliverer import WireFormat
+from heliograph.transports.deliverer import Framer, WireFormat
 from heliograph.wamp.messages import Message
 from heliograph.wire.batched import Batching, batches, batching
 from heliograph.wire.permessage_deflate import Deflater, deflate_alone
 from heliograph.wire.serializers.serializer import Serializer
-from heliograph.wire.websocket import BINARY, TEXT, server_frame, server_message
+from heliograph.wire.websocket import BINARY, FIN, TEXT, frame, server_message
 
 BATCH_BYTES = 128 * 1024
 """Most that is put into one batch, unless a single message is larger: the receiver has limits too."""
@@ -36,13 +35,6 @@ class FrameOptions(Struct, frozen=True, kw_only=True):
     fragment_bytes: int | None = None
     least_compressed_bytes: int = 0
     memory_level: int = 8
-
-
-class Framer(Protocol):
-    """Makes frames of what has waited in an outbox."""
-
-    def finish(self, outbox: list[bytes]) -> bytes:
-        """Return the frames of all messages in `outbox`."""
 
 
 class SentCompression(Struct, frozen=True):
@@ -91,12 +83,13 @@ class WebSocketFormat:
     def __init__(self, serializer: Serializer, fragment_bytes: int | None = None) -> None:
         self._encode = serializer.encode
         self._opcode = opcode_of(serializer)
+        self._first_byte = FIN | self._opcode
         self._fragment_bytes = fragment_bytes
 
     def frame(self, message: Message) -> bytes:
         """Return `message` as a finished frame, or several; raises `PayloadError`."""
         if self._fragment_bytes is None:
-            return server_frame(self._opcode, self._encode(message))
+            return frame(self._first_byte, self._encode(message))
         return server_message(self._opcode, self._encode(message), fragment_bytes=self._fragment_bytes)
 
 

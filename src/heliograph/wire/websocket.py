@@ -26,13 +26,17 @@ CLOSE_MESSAGE_TOO_BIG = 1009
 CLOSE_INTERNAL_ERROR = 1011
 
 _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_FIN = 0x80
+FIN = 0x80
 _RSV1 = 0x40
 _LONGEST_REASON_BYTES = 123
 
 # 1004 is reserved; 1005, 1006 and 1015 stand for what was never sent (section 7.4.1).
 _CLOSE_CODES = frozenset(range(1000, 1015)) - {1004, 1005, 1006}
 _PRIVATE_CLOSE_CODES = range(3000, 5000)
+
+_SHORT_HEAD = struct.Struct("!BB").pack
+_MEDIUM_HEAD = struct.Struct("!BBH").pack
+_LONG_HEAD = struct.Struct("!BBQ").pack
 
 
 class WebSocketViolation(Exception):  # noqa: N818 - named as WAMP's ProtocolViolation is
@@ -63,7 +67,7 @@ def server_frame(opcode: int, payload: bytes, *, is_compressed: bool = False) ->
         payload: of the frame, already compressed if it is to be.
         is_compressed: whether to say so by the bit of permessage-deflate.
     """
-    return _frame(_FIN | _RSV1 | opcode if is_compressed else _FIN | opcode, payload)
+    return frame(FIN | _RSV1 | opcode if is_compressed else FIN | opcode, payload)
 
 
 def server_message(
@@ -81,21 +85,27 @@ def server_message(
         return server_frame(opcode, payload, is_compressed=is_compressed)
     last = len(payload) - 1 - (len(payload) - 1) % fragment_bytes
     frames = [
-        _frame(CONTINUATION, payload[start : start + fragment_bytes])
+        frame(CONTINUATION, payload[start : start + fragment_bytes])
         for start in range(fragment_bytes, last, fragment_bytes)
     ]
     # The bit stands on the first fragment only (RFC 7692, section 6.1).
-    first = _frame(_RSV1 | opcode if is_compressed else opcode, payload[:fragment_bytes])
-    return b"".join([first, *frames, _frame(_FIN | CONTINUATION, payload[last:])])
+    first = frame(_RSV1 | opcode if is_compressed else opcode, payload[:fragment_bytes])
+    return b"".join([first, *frames, frame(FIN | CONTINUATION, payload[last:])])
 
 
-def _frame(head: int, payload: bytes) -> bytes:
+def frame(first_byte: int, payload: bytes) -> bytes:
+    """Return an unmasked frame: 2 to 10 bytes and the payload.
+
+    Args:
+        first_byte: FIN, reserved bits and opcode.
+        payload: of the frame.
+    """
     length = len(payload)
     if length < 126:
-        return bytes((head, length)) + payload
+        return _SHORT_HEAD(first_byte, length) + payload
     if length < 65536:
-        return struct.pack("!BBH", head, 126, length) + payload
-    return struct.pack("!BBQ", head, 127, length) + payload
+        return _MEDIUM_HEAD(first_byte, 126, length) + payload
+    return _LONG_HEAD(first_byte, 127, length) + payload
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.session import Session, State
+from heliograph.transports.direct_write import descriptor_of, direct_write
 from heliograph.transports.overload import RETRY_S, Conflation, without_newest
 from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.wamp.errors import ProtocolViolation
@@ -64,6 +65,7 @@ CONNECTION_SLOTS = (
     "_behind",
     "_closing",
     "_decode",
+    "_descriptor",
     "_framer",
     "_is_held",
     "_is_in_rotation",
@@ -117,6 +119,7 @@ class Connection(ABC):
     ) -> None:
         self._service = service
         self._transport = transport
+        self._descriptor = descriptor_of(transport)
         self._decode = decode
         self.wire_format = wire_format
         self._framer = None
@@ -361,7 +364,7 @@ class Connection(ABC):
         counters = self._service.counters
         counters.frames_sent += len(frames)
         counters.bytes_sent += len(data)
-        self._transport.write(data)
+        direct_write(self._transport, self._descriptor, data)
 
     # Receivers that are behind: they have not taken earlier turns' bytes and would now hold too many.
 

@@ -8,7 +8,7 @@ import asyncio
 import os
 
 try:
-    from uvloop.loop import TCPTransport, UnixTransport
+    from uvloop.loop import TCPTransport, UnixTransport  # type: ignore[attr-defined]  # not in its stub
 except (
     ImportError
 ):  # pragma: no cover - asyncio's own loop, where there is no uvloop, writes at once by itself

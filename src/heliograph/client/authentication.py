@@ -77,7 +77,11 @@ class Credentials:
     shows_secret = False
 
     def __init__(
-        self, authid: str | None, *, authrole: str | None = None, authextra: Mapping[str, Any] | None = None
+        self,
+        authid: str | None = None,
+        *,
+        authrole: str | None = None,
+        authextra: Mapping[str, Any] | None = None,
     ) -> None:
         if authid == "":
             raise ValueError("authid is empty")
@@ -104,15 +108,6 @@ class Anonymous(Credentials):
 
     methods = (anonymous.METHOD,)
 
-    def __init__(
-        self,
-        authid: str | None = None,
-        *,
-        authrole: str | None = None,
-        authextra: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(authid, authrole=authrole, authextra=authextra)
-
 
 class TlsCertificate(Credentials):
     """Be known by the certificate that was shown in the TLS handshake.
@@ -126,15 +121,6 @@ class TlsCertificate(Credentials):
     """
 
     methods = ("tls",)
-
-    def __init__(
-        self,
-        authid: str | None = None,
-        *,
-        authrole: str | None = None,
-        authextra: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(authid, authrole=authrole, authextra=authextra)
 
 
 class Ticket(Credentials):

@@ -8,10 +8,13 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from heliograph.http.first_request import FirstRequest
+from heliograph.http.known_handshakes import KnownHandshakes
 from heliograph.http.lane import LaneRequest
 from heliograph.http.paths import Paths
 from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.transports.counters import TransportCounters
+from heliograph.transports.deadlines import Deadlines
 from heliograph.transports.options import HttpGuardOptions
 from heliograph.transports.turn import Turn
 from heliograph.transports.websocket_service import WebSocketService
@@ -48,6 +51,9 @@ class HttpPort:
         self.options = options
         self.counters = counters
         self.state = ServerState()
+        self.known_handshakes = KnownHandshakes()
+        self.silent: Deadlines[FirstRequest] = Deadlines(options.header_timeout_s, FirstRequest.end, loop)
+        """Connections on which nothing has come yet."""
         self._config = Config(
             paths,
             lifespan="off",
@@ -63,12 +69,23 @@ class HttpPort:
         self._dating: asyncio.TimerHandle | None = None
         self._renew_date()
 
-    def connection(self) -> GuardedHttpProtocol:
+    def connection(self) -> FirstRequest:
         """Return the protocol for a new connection."""
-        return GuardedHttpProtocol(self, self._config, self._loop)
+        return FirstRequest(self)
+
+    def http(self, head_due_s: float | None) -> GuardedHttpProtocol:
+        """Return the protocol for a connection whose client has begun to speak.
+
+        Args:
+            head_due_s: when the first request's head must be complete, by the loop's clock.
+        """
+        return GuardedHttpProtocol(self, self._config, self._loop, head_due_s)
 
     async def drain(self, timeout_s: float) -> None:
         """Let requests under way end, for at most `timeout_s` seconds, and close all connections."""
+        for silent in list(self.silent):
+            silent.end()
+        self.silent.stop()
         for connection in list(self.state.connections):
             connection.shutdown()
         under_way: list[asyncio.Future[Any]] = [*self.state.tasks, *self._lane_requests()]

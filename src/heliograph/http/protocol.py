@@ -11,7 +11,7 @@ import asyncio
 import http
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httptools
 from uvicorn.config import Config
@@ -21,7 +21,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name
 from heliograph.http.lane import LaneRequest, LaneService
-from heliograph.transports.websocket_service import Handshake, HandshakeRefused, WebSocketService
+from heliograph.transports.websocket_service import Handshake, HandshakeRefused, Opening, WebSocketService
 
 if TYPE_CHECKING:
     from heliograph.http.port import HttpPort
@@ -41,20 +41,37 @@ class _TooManyRequests(Exception):  # noqa: N818 - what the parser is stopped wi
     """More requests than may wait came in one go."""
 
 
+class Upgrade(NamedTuple):
+    """An upgrade that was accepted.
+
+    Attributes:
+        service: has taken the connection over.
+        opening: how, and how it would open any other like it.
+        head_bytes: of what had come last, up to the end of the request.
+    """
+
+    service: WebSocketService
+    opening: Opening
+    head_bytes: int
+
+
 class GuardedHttpProtocol(HttpToolsProtocol):
-    """One HTTP connection.
+    """One HTTP connection, from its first bytes on.
 
     Args:
         port: what it shares with others.
         config: uvicorn's.
         loop: the event loop.
+        head_due_s: when the first request's head must be complete, by the loop's clock.
     """
 
     # Requests of the lane stand among uvicorn's own.
     cycle: Any
     pipeline: deque[tuple[Any, Any]]
 
-    def __init__(self, port: HttpPort, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, port: HttpPort, config: Config, loop: asyncio.AbstractEventLoop, head_due_s: float | None
+    ) -> None:
         super().__init__(config, port.state, {}, _loop=loop)
         self.port = port
         self._max_header_bytes = port.options.max_header_bytes
@@ -71,6 +88,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._in_head = True
         # What takes the connection over, once the request for that is complete.
         self._upgrading_to: WebSocketService | None = None
+        self.upgrade: Upgrade | None = None
+        """The upgrade that was accepted, where others like it would be, too."""
+        # None once it is complete: further ones have all the time from their first byte.
+        self._first_head_due_s = head_due_s
         # Bytes of the current request's target, headers and trailers.
         self._head_bytes = 0
         # Bytes the parser was fed since it last completed a head or handed on a piece of a body.
@@ -81,15 +102,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._stalled_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        """Begin to wait for the first request."""
+        """Begin to read."""
         # As uvicorn's, but for the addresses, which take two sockets to learn: a WebSocket does without.
         self.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
-        self.port.counters.connections += 1
-        self.port.counters.connections_opened += 1
-        self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
@@ -119,7 +137,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserUpgrade, httptools.HttpParserError) as error:
-            failure = error
+            # With its traceback it would hold this frame, and this frame it.
+            failure = error.with_traceback(None)
         self._is_reading = False
         if self._answers:
             self._write_answers()
@@ -134,7 +153,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _on_failure(self, failure: Exception, data: bytes) -> None:
         if isinstance(failure, httptools.HttpParserUpgrade):
-            self._upgrade(data[failure.args[0] :])
+            self._upgrade(data, failure.args[0])
         # What a callback raises comes as the context of the parser's own error.
         elif isinstance(failure.__context__, _HeadTooLarge):
             self._refuse(431, f"headers may have at most {self._max_header_bytes} bytes")
@@ -170,6 +189,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._unparsed_bytes = 0
         self._idle_since = None
+        self._first_head_due_s = None
         if self._head_timer is not None:
             self._stop_head_timer()
         service = self._lane_targets.get(self.url)
@@ -338,7 +358,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         path = self.url.partition(b"?")[0].decode("latin-1")
         return self.port.websocket_at(path.strip("/"))
 
-    def _upgrade(self, early: bytes) -> None:
+    def _upgrade(self, data: bytes, head_bytes: int) -> None:
         service = self._upgrading_to
         if service is None:
             # The parser stops at any upgrade, so this is the connection's last request.
@@ -349,22 +369,29 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             return
         handshake = Handshake(self.parser.get_method().decode("ascii"), headers_by_name(self.headers))
         try:
-            service.accept(handshake, self.transport, early)
+            opening = service.accept(handshake, self.transport, data[head_bytes:])
         except HandshakeRefused as refusal:
             self.port.counters.upgrades_refused += 1
             self._respond(refusal.status, refusal.text, refusal.headers)
         else:
             self._leave_to_websocket()
+            if opening is not None:
+                self.upgrade = Upgrade(service, opening, head_bytes)
 
     def _leave_to_websocket(self) -> None:
         self._stop_stalled_timer()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
         self.port.counters.connections -= 1
+        # They hold each other.
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does at the end
 
     def _await_head(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.port.options.header_timeout_s, self._on_head_timeout)
+            left_s = self.port.options.header_timeout_s
+            if self._first_head_due_s is not None:
+                left_s = max(self._first_head_due_s - self.loop.time(), 0)
+            self._head_timer = self.loop.call_later(left_s, self._on_head_timeout)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
@@ -378,10 +405,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _on_head_timeout(self) -> None:
         self._head_timer = None
-        if self.cycle is None and not self._unparsed_bytes:
-            # Nothing was asked, so nothing is answered.
-            self.transport.close()
-            return
         self._refuse(408, f"headers must be complete within {self.port.options.header_timeout_s:g} seconds")
 
     def _owes_answers(self) -> bool:

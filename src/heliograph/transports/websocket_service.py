@@ -25,7 +25,12 @@ from heliograph.wire.websocket_extensions import ExtensionsMalformed
 
 _KEY_BYTES = 16
 
-_SWITCHING = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+_SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+)
+
+_OF_ONE_CLIENT = ("origin", "cookie", "authorization")
+"""Headers of which the answer may depend in other ways than by their text, or that say who a client is."""
 
 
 class Handshake(Struct, frozen=True):
@@ -38,6 +43,18 @@ class Handshake(Struct, frozen=True):
 
     method: str
     headers: dict[str, str]
+
+
+class Opening(Struct, frozen=True):
+    """How a connection is opened, whatever the key of its handshake.
+
+    Attributes:
+        agreed: what is spoken.
+        answer: what follows `Sec-WebSocket-Accept` in the answer, to its end.
+    """
+
+    agreed: Agreement
+    answer: bytes
 
 
 class HandshakeRefused(Exception):  # noqa: N818 - says what happened, not that something is broken
@@ -105,8 +122,11 @@ class WebSocketService(ConnectionService):
         self.parsers = FrameParsers(_max_frame_bytes(options.options))
         self.ping_frame = server_frame(PING, secrets.token_bytes(options.options.ping_bytes))
 
-    def accept(self, handshake: Handshake, transport: asyncio.Transport, early: bytes) -> None:
+    def accept(self, handshake: Handshake, transport: asyncio.Transport, early: bytes) -> Opening | None:
         """Answer `handshake` and serve the connection from now on.
+
+        What is returned opens any connection whose client sends the same, but for the key; None where that depends on
+        more.
 
         Args:
             handshake: the client's request.
@@ -117,10 +137,10 @@ class WebSocketService(ConnectionService):
             HandshakeRefused: nothing was written; the caller answers.
         """
         self._check(handshake, transport)
-        agreed = self._agree(handshake.headers)
-        facts = connection_facts(transport)
         headers = handshake.headers
-        answer = {"Sec-WebSocket-Accept": accept_key(headers["sec-websocket-key"].encode()).decode()}
+        agreed = self._agree(headers)
+        facts = connection_facts(transport)
+        answer = {}
         if agreed.subprotocol is not None:
             answer["Sec-WebSocket-Protocol"] = agreed.subprotocol
         if agreed.deflate is not None:
@@ -132,10 +152,35 @@ class WebSocketService(ConnectionService):
             facts = replace(facts, cookie=value)
             if set_cookie is not None:
                 answer["Set-Cookie"] = set_cookie
-        lines = [*_SWITCHING, *(f"{name}: {value}" for name, value in answer.items()), "", ""]
-        transport.write("\r\n".join(lines).encode())
+        lines = ["", *(f"{name}: {value}" for name, value in answer.items()), "", ""]
+        opening = Opening(agreed, "\r\n".join(lines).encode())
+        self._begin(opening, headers["sec-websocket-key"].encode(), transport, facts, early)
+        if self._cookies is not None or any(name in headers for name in _OF_ONE_CLIENT):
+            return None
+        return opening
+
+    def open(self, opening: Opening, key: bytes, transport: asyncio.Transport, early: bytes) -> None:
+        """Answer a handshake like one that was accepted, and serve the connection from now on.
+
+        Args:
+            opening: what `accept` has returned.
+            key: `Sec-WebSocket-Key` of this one.
+            transport: its socket.
+            early: bytes that came behind it.
+        """
+        self._begin(opening, key, transport, connection_facts(transport), early)
+
+    def _begin(
+        self,
+        opening: Opening,
+        key: bytes,
+        transport: asyncio.Transport,
+        facts: ConnectionFacts,
+        early: bytes,
+    ) -> None:
+        transport.write(b"%b%b%b" % (_SWITCHING, accept_key(key), opening.answer))
         bound_send_buffer(transport)
-        connection = self._connection(transport, agreed, facts)
+        connection = self._connection(transport, opening.agreed, facts)
         self.remember(connection)
         connection.start(early)
 

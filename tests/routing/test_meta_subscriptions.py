@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heliograph.routing.options import (
     AllowedActions,
@@ -20,6 +22,7 @@ from heliograph.wamp.messages import (
     UnsubscribedDetails,
 )
 from heliograph.wamp.payload import PlainPayload
+from heliograph.wamp.uris import Match, matches_reserved
 from tests.support.recording import EVERYTHING, Bench, SessionPair, call, publish, subscribe
 
 TOPIC = "com.example.t"
@@ -77,6 +80,36 @@ class Listener:
             for message in self.pair.hears()
             if isinstance(message, Event)
         ]
+
+
+PATTERNS: list[tuple[str, Match]] = [
+    ("com.example.t", "exact"), ("wamp.session.on_join", "exact"), ("wamp.subscription.on_delete", "exact"),
+    ("", "prefix"), ("wa", "prefix"), ("wamp.subscription.", "prefix"), ("wampy", "prefix"), ("com.", "prefix"),
+    ("..", "wildcard"), ("wamp..on_join", "wildcard"), ("com..t", "wildcard"),
+]  # fmt: skip
+
+
+@given(data=st.data())
+def test_subscriptions_to_the_router_are_counted_as_they_come_and_go(data: st.DataObject) -> None:
+    kept = data.draw(st.lists(st.sampled_from(PATTERNS), max_size=2, unique=True))
+    bench = new_bench(
+        store=StoreOptions(event_history=[EventHistoryOptions(uri=uri, match=match) for uri, match in kept])
+    )
+    broker = bench.realm.broker
+    pairs = [bench.join(), bench.join()]
+    for _ in range(data.draw(st.integers(1, 12))):
+        number = data.draw(st.integers(0, 1))
+        uri, match = data.draw(st.sampled_from(PATTERNS))
+        known = broker.index.get(uri, match)
+        if data.draw(st.booleans()) and known is not None and pairs[number].session in known.subscribers:
+            pairs[number].says(Unsubscribe(2, known.id))
+        elif data.draw(st.integers(0, 4)):
+            pairs[number].says(subscribe(2, uri, match=match))
+        else:
+            pairs[number].session.lost()
+            pairs[number] = bench.join()
+        matched = [each for each in broker.subscriptions.values() if matches_reserved(each.topic, each.match)]
+        assert broker.meta_subscriptions == len(matched)
 
 
 class TestEvents:

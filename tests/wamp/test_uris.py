@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.wamp.errors import RequestError
-from heliograph.wamp.uris import MAX_URI_BYTES, Match, UriCheck, is_reserved
+from heliograph.wamp.uris import MAX_URI_BYTES, Match, UriCheck, is_reserved, matches_reserved
 
 FORMS: tuple[Match, ...] = ("exact", "prefix", "wildcard")
 
@@ -90,3 +90,23 @@ def test_what_is_good_as_a_pattern_is_not_remembered_as_a_topic() -> None:
 )  # fmt: skip
 def test_what_begins_with_wamp_belongs_to_the_router(uri: str, *, reserved: bool) -> None:
     assert is_reserved(uri) is reserved
+
+
+@given(
+    pattern=st.text(st.sampled_from("wamp."), max_size=7),
+    match=st.sampled_from(FORMS),
+    rest=st.text(st.sampled_from("wamp."), max_size=4),
+)
+def test_a_pattern_matches_what_is_reserved_where_there_is_such_a_uri(
+    pattern: str, match: Match, rest: str
+) -> None:
+    # Letters that matter, in all orders: a URI of the router, as like the pattern as one can be.
+    if match == "exact":
+        assert matches_reserved(pattern, match) is is_reserved(pattern)
+    elif match == "prefix":
+        uris = {f"wamp.{rest}", f"{pattern}{rest}", "wamp.", pattern}
+        expected = any(uri.startswith("wamp.") and uri.startswith(pattern) for uri in uris)
+        assert matches_reserved(pattern, match) is expected
+    else:
+        components = [component or "wamp" for component in pattern.split(".")]
+        assert matches_reserved(pattern, match) is is_reserved(".".join(components))

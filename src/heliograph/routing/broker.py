@@ -40,7 +40,7 @@ from heliograph.wamp.messages import (
     UnsubscribedDetails,
 )
 from heliograph.wamp.payload import Payload, PlainPayload
-from heliograph.wamp.uris import Match, UriCheck, is_reserved
+from heliograph.wamp.uris import Match, UriCheck, is_reserved, matches_reserved
 
 if TYPE_CHECKING:
     from heliograph.routing.session import Session
@@ -107,6 +107,8 @@ class Broker:
         self.subscriptions: dict[int, Subscription] = {}
         self.index: PatternIndex[Subscription] = PatternIndex()
         self._of_session: dict[Session, dict[int, Subscription]] = {}
+        self.meta_subscriptions = 0
+        """Subscriptions that meta events match: mostly there is none, and a session that comes and goes has six."""
         self._keeps_history = bool(history)
         self.is_silent = False
         """Whether meta events are kept back."""
@@ -146,7 +148,7 @@ class Broker:
 
     def announce(self, topic: str, *args: Any) -> None:
         """Publish a meta event, if anybody listens."""
-        if self.is_silent:
+        if not self.meta_subscriptions or self.is_silent:
             return
         subscriptions = self.index.matching(topic)
         if subscriptions:
@@ -250,7 +252,7 @@ class Broker:
         subscription.subscribers[session] = session.peer
         self._of_session.setdefault(session, {})[subscription.id] = subscription
         session.peer.send(Subscribed(message.request, subscription.id))
-        if not is_reserved(topic) and not is_again:
+        if self.meta_subscriptions and not is_reserved(topic) and not is_again:
             if is_new:
                 self.announce("wamp.subscription.on_create", session.id, subscription_details(subscription))
             self.announce("wamp.subscription.on_subscribe", session.id, subscription.id)
@@ -303,6 +305,7 @@ class Broker:
         subscription = Subscription(self._ids.next(), topic, match, self._clock.now_s())
         self.subscriptions[subscription.id] = subscription
         self.index.add(topic, match, subscription)
+        self.meta_subscriptions += matches_reserved(topic, match)
         return subscription
 
     def _drop(self, session: Session, subscription: Subscription) -> Drop:
@@ -316,11 +319,12 @@ class Broker:
         if was_last and subscription.history is None:
             del self.subscriptions[subscription.id]
             self.index.remove(subscription.topic, subscription.match)
+            self.meta_subscriptions -= matches_reserved(subscription.topic, subscription.match)
         return subscription, was_last
 
     def _announce_drop(self, session: Session, drop: Drop) -> None:
         subscription, was_last = drop
-        if not is_reserved(subscription.topic):
+        if self.meta_subscriptions and not is_reserved(subscription.topic):
             self.announce("wamp.subscription.on_unsubscribe", session.id, subscription.id)
             if was_last:
                 self.announce("wamp.subscription.on_delete", session.id, subscription.id)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from heliograph.auth import anonymous
-from heliograph.auth.options import MAX_AUTHID_LENGTH, AnonymousOptions
+from heliograph.auth.options import MAX_AUTHID_LENGTH
 from heliograph.routing.authenticators.anonymous import StaticAnonymous
 from heliograph.routing.authenticators.steps import (
     DENIED,
@@ -57,6 +57,11 @@ class Joining:
         RequestError: there is no such realm, or the authid is too long.
     """
 
+    __slots__ = (
+        "_authenticators", "_features", "_hello", "_is_over", "_method", "_question", "_realm", "_reserved",
+        "_router", "_session", "_stop", "_to_try",
+    )  # fmt: skip
+
     def __init__(self, session: Session, router: Router, hello: Hello) -> None:
         if not LOOSE["exact"].match(hello.realm):
             raise RequestError(INVALID_URI, f"{hello.realm!r} is not a valid URI of a realm")
@@ -75,7 +80,7 @@ class Joining:
         self._reserved: tuple[Realm, int] | None = None
         self._question: Question | None = None
         self._method = anonymous.METHOD
-        self._stop: Callable[[], object] = lambda: None
+        self._stop: Callable[[], object] = _nothing_to_stop
         self._is_over = False
 
     def begin(self) -> None:
@@ -109,8 +114,7 @@ class Joining:
         # Absent authmethods mean that the client does not want to authenticate.
         if offered and anonymous.METHOD not in offered:
             return iter(())
-        everybody = AnonymousOptions(role=self._session.options.anonymous_role)
-        return iter([(anonymous.METHOD, StaticAnonymous(everybody, self._router.random_id))])
+        return iter([(anonymous.METHOD, self._router.everybody(self._session.options.anonymous_role))])
 
     def _try_next(self, *, is_first: bool = False) -> None:
         method, authenticator = next(self._to_try, ("", None))
@@ -118,7 +122,10 @@ class Joining:
             self._refuse(self._no_matching_method() if is_first else DENIED)
             return
         self._method = method
-        if not self._is_throttled():
+        if isinstance(authenticator, StaticAnonymous):
+            # It lets everybody in at once: no questions, nobody to wait for. So most sessions begin.
+            self._welcome(authenticator.grant())
+        elif not self._is_throttled():
             applicant = self._applicant(method)
             self._ask(lambda then: authenticator.begin(applicant, then))
 
@@ -253,9 +260,13 @@ def _check_roles(roles: Mapping[str, Any]) -> None:
     # "A Client must announce the roles it supports via `Hello.Details.roles|dict`" (specification, "HELLO")
     if not roles:
         raise ProtocolViolation("HELLO.Details.roles must name at least one role")
-    if unknown := set(roles) - CLIENT_ROLES:
-        raise ProtocolViolation(
-            f"HELLO.Details.roles names {', '.join(sorted(unknown))}, no role of a client"
-        )
-    if not all(isinstance(role, dict) for role in roles.values()):
-        raise ProtocolViolation("HELLO.Details.roles must map each role to a dictionary")
+    if not roles.keys() <= CLIENT_ROLES:
+        unknown = ", ".join(sorted(roles.keys() - CLIENT_ROLES))
+        raise ProtocolViolation(f"HELLO.Details.roles names {unknown}, no role of a client")
+    for role in roles.values():
+        if not isinstance(role, dict):
+            raise ProtocolViolation("HELLO.Details.roles must map each role to a dictionary")
+
+
+def _nothing_to_stop() -> None:
+    """Nobody was asked anything yet."""

@@ -115,10 +115,14 @@ class Realm:
 
     def reserve_id(self) -> int:
         """Return an id that no session of the realm has or gets, but the one that joins with it."""
+        session_id = self._free_id()
+        self.reserved_ids.add(session_id)
+        return session_id
+
+    def _free_id(self) -> int:
         session_id = self._random_id()
         while session_id in self.sessions or session_id in self.reserved_ids:
             session_id = self._random_id()
-        self.reserved_ids.add(session_id)
         return session_id
 
     def join(self, session: Session, reserved_id: int | None = None) -> int:
@@ -128,15 +132,19 @@ class Realm:
             session: who joins.
             reserved_id: an id reserved for it.
         """
-        session_id = self.reserve_id() if reserved_id is None else reserved_id
-        self.reserved_ids.discard(session_id)
+        if reserved_id is None:
+            session_id = self._free_id()
+        else:
+            session_id = reserved_id
+            self.reserved_ids.discard(session_id)
         self.sessions[session_id] = session
         self._counters.sessions_opened += 1
         return session_id
 
     def announce_join(self, session: Session) -> None:
         """Tell who listens that the session has joined."""
-        self.broker.announce("wamp.session.on_join", session.details())
+        if self.broker.meta_subscriptions:
+            self.broker.announce("wamp.session.on_join", session.details())
 
     def leave(self, session: Session) -> None:
         """Forget the session and everything it had.

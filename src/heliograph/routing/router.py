@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from heliograph.auth.options import AnonymousOptions
+from heliograph.routing.authenticators.anonymous import StaticAnonymous
 from heliograph.routing.counters import Counters
 from heliograph.routing.meta import MetaApi
 from heliograph.routing.options import RealmOptions
@@ -96,6 +98,7 @@ class Router:
         """Whether a role's sessions may lose events rather than their connection."""
         self.realms: dict[str, Realm] = {}
         self._callers: dict[str, RouterCaller] = {}
+        self._everybody: dict[str, StaticAnonymous] = {}
         for options in realms:
             realm = Realm(
                 options, deliverer=deliverer, random_id=random_id, clock=clock, counters=self.counters
@@ -111,6 +114,13 @@ class Router:
             return self.realms[name]
         except KeyError:
             raise RequestError(NO_SUCH_REALM, f"this router has no realm {name!r}") from None
+
+    def everybody(self, role: str) -> StaticAnonymous:
+        """Return what lets everybody in as `role`, where a transport's configuration says nothing of authentication."""
+        known = self._everybody.get(role)
+        if known is None:
+            known = self._everybody[role] = StaticAnonymous(AnonymousOptions(role=role), self.random_id)
+        return known
 
     def caller(self, realm: str) -> RouterCaller:
         """Return the router as a caller in the realm called `realm`; raises as `realm` does."""

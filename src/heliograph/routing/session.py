@@ -214,6 +214,8 @@ class Session:
 
     def lost(self) -> None:
         """Take note that the transport is gone; the same clean-up as after GOODBYE."""
+        if self.state is State.ABORTED:
+            return
         if self.state is State.ESTABLISHED:
             self._leave_realm()
         self._stop_joining()

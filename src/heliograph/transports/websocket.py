@@ -43,12 +43,15 @@ INFLATED_BYTES_A_UNIT = 256
 _CLIENT_HEAD_BYTES = 6
 """Of the smallest frame of a client: two bytes and the mask."""
 
-_CLOSE_CODES = {
-    End.DONE: CLOSE_NORMAL,
-    End.GOING_AWAY: CLOSE_GOING_AWAY,
-    End.TOO_SLOW: CLOSE_POLICY_VIOLATION,
-    End.DEFECT: CLOSE_INTERNAL_ERROR,
-    End.LIMIT_TOO_SMALL: CLOSE_MESSAGE_TOO_BIG,
+_FAREWELLS = {
+    why: close_frame(code, why.value)
+    for why, code in (
+        (End.DONE, CLOSE_NORMAL),
+        (End.GOING_AWAY, CLOSE_GOING_AWAY),
+        (End.TOO_SLOW, CLOSE_POLICY_VIOLATION),
+        (End.DEFECT, CLOSE_INTERNAL_ERROR),
+        (End.LIMIT_TOO_SMALL, CLOSE_MESSAGE_TOO_BIG),
+    )
 }
 
 
@@ -130,7 +133,7 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
         if self._has_close_waiting():
             # It has said CLOSE: what it said before counts, and has its turn.
             return True
-        self.close_with(CLOSE_NORMAL)
+        self.end(End.DONE)
         return False
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -273,7 +276,7 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
 
     def end(self, why: End) -> None:
         """Say CLOSE after all that was sent before."""
-        self.close_with(_CLOSE_CODES[why], why.value)
+        self._end(_FAREWELLS[why])
 
     def ping(self) -> None:
         """Ask whether the peer is there; whatever it sends next is an answer."""

@@ -63,6 +63,15 @@ class UriCheck:
             self._good.add(uri)
 
 
+def matches_reserved(pattern: str, match: Match) -> bool:
+    """Return whether a pattern matches URIs that belong to the router, which begin with `wamp.`."""
+    if match == "exact":
+        return is_reserved(pattern)
+    if match == "prefix":
+        return pattern.startswith("wamp.") or "wamp.".startswith(pattern)
+    return pattern.partition(".")[0] in ("", "wamp")
+
+
 def is_reserved(uri: str) -> bool:
     """Return whether `uri` belongs to the router: its first component is `wamp`."""
     return uri.startswith("wamp.") or uri == "wamp"

@@ -26,11 +26,14 @@ class StaticAnonymous:
 
     def begin(self, _applicant: Applicant, then: Then) -> None:
         """Let the applicant in."""
+        then(self.grant())
+
+    def grant(self) -> Grant:
+        """Return the step that lets anybody in."""
         options = self._options
         if options.authid is None:
-            then(Grant(anonymous.principal(options.role, self._random_id)))
-        else:
-            then(Grant(Principal(options.authid, options.role, anonymous.METHOD, "static")))
+            return Grant(anonymous.principal(options.role, self._random_id))
+        return Grant(Principal(options.authid, options.role, anonymous.METHOD, "static"))
 
 
 class DynamicAnonymous:

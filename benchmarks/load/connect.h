@@ -66,10 +66,10 @@ static void crowd_topic(char *out, size_t room, int index, int exact) {
 
 static void crowd(void) {
     enum { AT_ONCE = 256 };
-    struct dialect dialect = dialect_named("wamp-json", "-", "exact");
+    struct dialect dialect = dialect_option("dialect");
     int exact = number("exact", "0"), total = exact + number("patterns", "0"), said = 0;
     char subscribe[256];
-    int fd = joined(&dialect, option("path", "/ws"));
+    int fd = joined(&dialect);
     for (int done = 0; done < total; done++) {
         for (; said < total && said - done < AT_ONCE; said++) {
             crowd_topic(subscribe, sizeof subscribe, said, exact);

@@ -21,10 +21,23 @@ static int number(const char *name, const char *otherwise) { return atoi(option(
 
 static const char *topic_name(void) { return option("topic", "clientstats"); }
 
-static struct dialect dialect_option(const char *name) {
-    return dialect_named(option(name, option("dialect", "wamp-json")), option("subscribe", topic_name()),
-                         option("match", "exact"));
+/* The option `name`, a path, with `topic` in the place of {topic}. */
+static void path_option(char *out, const char *name, const char *otherwise, const char *topic) {
+    const char *path = option(name, otherwise), *mark = strstr(path, "{topic}");
+    if (mark) snprintf(out, PATH_BYTES, "%.*s%s%s", (int)(mark - path), path, topic, mark + 7);
+    else snprintf(out, PATH_BYTES, "%s", path);
 }
+
+/* What subscribers of `topic` speak, or publishers, which `name` tells. */
+static struct dialect dialect_of(const char *name, const char *topic) {
+    int is_publisher = !strcmp(name, "publisher_dialect");
+    struct dialect dialect =
+        dialect_named(option(name, option("dialect", "wamp-json")), topic, option("match", "exact"));
+    path_option(dialect.path, is_publisher ? "publish_path" : "path", option("path", "/ws"), topic);
+    return dialect;
+}
+
+static struct dialect dialect_option(const char *name) { return dialect_of(name, option("subscribe", topic_name())); }
 
 #ifdef WITH_TLS
 static void start_tls(int fd) {
@@ -86,13 +99,13 @@ static void say_json(int fd, const struct dialect *dialect, const char *json) {
     say(fd, dialect, message, wamp_message(dialect, message, json));
 }
 
-static void send_upgrade(int fd, const struct dialect *dialect, const char *path) {
+static void send_upgrade(int fd, const struct dialect *dialect) {
     char request[1024], offer[128] = "";
     if (dialect->subprotocol) snprintf(offer, sizeof offer, "Sec-WebSocket-Protocol: %s\r\n", dialect->subprotocol);
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: %s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n",
-                          path, option("host", "127.0.0.1"), option("port", "0"), offer);
+                          dialect->path, option("host", "127.0.0.1"), option("port", "0"), offer);
     write_all(fd, request, (size_t)length);
 }
 
@@ -163,7 +176,7 @@ static int advance(int fd, const struct dialect *dialect, int steps) {
     if (steps_done[fd] == CONNECTING) {
         struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
         epoll_ctl(poll_fd, EPOLL_CTL_MOD, fd, &event);
-        send_upgrade(fd, dialect, option("path", "/ws"));
+        send_upgrade(fd, dialect);
         steps_done[fd] = UPGRADING;
         return 0;
     }
@@ -222,9 +235,9 @@ static void open_many(const struct dialect *dialect, int count, void (*take)(int
 }
 
 /* Open a connection and go `steps` steps. */
-static int open_connection(const struct dialect *dialect, const char *path, int steps) {
+static int open_connection(const struct dialect *dialect, int steps) {
     int fd = dial();
-    send_upgrade(fd, dialect, path);
+    send_upgrade(fd, dialect);
     double deadline = now_s() + PATIENCE_S;
     for (; !take_upgrade(fd); must_end_by(deadline)) read_more(fd);
     for (int step = 0; step < steps; step++) {
@@ -235,13 +248,11 @@ static int open_connection(const struct dialect *dialect, const char *path, int 
 }
 
 /* A session that can publish or call. */
-static int joined(const struct dialect *dialect, const char *path) {
-    return open_connection(dialect, path, dialect->step_count ? dialect->step_count - 1 : 0);
+static int joined(const struct dialect *dialect) {
+    return open_connection(dialect, dialect->step_count ? dialect->step_count - 1 : 0);
 }
 
-static int subscribed(const struct dialect *dialect) {
-    return open_connection(dialect, option("path", "/ws"), dialect->step_count);
-}
+static int subscribed(const struct dialect *dialect) { return open_connection(dialect, dialect->step_count); }
 
 /* A text of `length` characters, as a client's figures would fill it. */
 static char *padding(int length) {

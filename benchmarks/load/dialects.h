@@ -10,7 +10,7 @@
 
 #include "transcode.h"
 
-enum { MOST_STEPS = 3, STEP_BYTES = 1024 };
+enum { MOST_STEPS = 3, STEP_BYTES = 1024, PATH_BYTES = 256 };
 
 /* One step of opening a connection: what is said (perhaps nothing), and how the answer begins. */
 struct step {
@@ -21,6 +21,7 @@ struct step {
 
 struct dialect {
     const char *subprotocol;
+    char path[PATH_BYTES]; /* where it connects */
     int opcode;
     int code; /* 'j', 'c', 'm' (WAMP), 't', 'q' (MQTT), 's' */
     int step_count;

@@ -91,7 +91,7 @@ static void fanout(void) {
     own = dialect_option("publisher_dialect");
     open_many(&theirs, count, stay);
     for (int i = 0; i < stalled; i++) idle[i] = subscribed(&theirs);
-    watch(publisher = joined(&own, option("publish_path", option("path", "/ws"))));
+    watch(publisher = joined(&own));
     payload = payload_text(number("payload", "250"), &stamp);
     await_go();
     double start = now_s();

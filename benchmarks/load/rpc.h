@@ -47,9 +47,9 @@ static void rpc(void) {
     int window = number("in_flight", "64");
     double duration = atof(option("seconds", "1")), *sent_at = calloc((size_t)window, sizeof *sent_at);
     struct dialect dialect = dialect_option("dialect");
-    const char *args = padding(number("payload", "50")), *path = option("path", "/ws");
+    const char *args = padding(number("payload", "50"));
     char message[65536];
-    int callee = joined(&dialect, path), caller = joined(&dialect, path);
+    int callee = joined(&dialect), caller = joined(&dialect);
     if (!sent_at) fail("calloc");
     say_json(callee, &dialect, "[64,1,{},\"bench.echo\"]");
     expect(callee, "[65,");

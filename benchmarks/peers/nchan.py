@@ -33,7 +33,7 @@ http {{
     tcp_nodelay on;
     server {{
         listen 127.0.0.1:{port} backlog=1024;
-        nchan_channel_id clientstats;
+        nchan_channel_id $arg_topic;
         nchan_store_messages off;
         location = /ws {{ nchan_subscriber websocket; }}
         location = /publish {{ nchan_publisher websocket; }}
@@ -53,14 +53,15 @@ def _run(_wants: Wants) -> Iterator[Server]:
         command = [program_path("nginx") or "nginx", "-c", str(path), "-e", str(directory / "start.log")]
         started = time.monotonic()
         with running(command) as pid:
-            ready_s = await_websocket(pid, port, "/ws", "", started)
+            ready_s = await_websocket(pid, port, "/ws?topic=first", "", started)
             yield Server(
                 port,
                 (pid,),
                 ready_s,
                 dialect="text",
-                publish_path="/publish",
-                post_path="/notify",
+                path="/ws?topic={topic}",
+                publish_path="/publish?topic={topic}",
+                post_path="/notify?topic={topic}",
                 body="plain",
             )
 

@@ -37,11 +37,12 @@ class Server(NamedTuple):
         pids: its first processes; their descendants count as well.
         ready_s: seconds from its start until it took a WebSocket.
         dialect: the load generator's word for what it speaks.
-        path: where subscribers connect.
+        path: where subscribers connect; in this and the next two, `{topic}` stands for the topic.
         publish_path: where publishers connect.
         post_path: where events are posted, or None.
         body: the form of a posted event: `wamp` for the bridge's, `plain` for the bare payload.
         tls: whether the port speaks TLS.
+        cores: how many it can use for events.
     """
 
     port: int
@@ -53,6 +54,7 @@ class Server(NamedTuple):
     post_path: str | None = None
     body: str = "wamp"
     tls: bool = False
+    cores: int = 1
 
     def options(self) -> dict[str, object]:
         """Return what the load generator has to be told of it."""

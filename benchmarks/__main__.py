@@ -3,14 +3,16 @@
 import argparse
 import os
 import resource
+import signal
 import sys
-import time
 from pathlib import Path
+from types import FrameType
 
 from benchmarks import document, plots, targets
 from benchmarks.building import BuildFailed
 from benchmarks.peers import PEERS
 from benchmarks.peers.peer import NotReady
+from benchmarks.plan import FULL, QUICK, Progress
 from benchmarks.questions import QUESTIONS
 from benchmarks.results import read, write
 from benchmarks.runs import LoadFailed
@@ -19,30 +21,6 @@ RESULTS = Path(__file__).parent / "results"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 PLOTS = DOCUMENT.with_suffix("")
 
-# How each question is asked when all are: together they take about 20 minutes.
-FULL: dict[str, list[str]] = {
-    "fanout": ["--seconds", "2"],
-    "formats": ["--seconds", "1.5"],
-    "patterns": ["--seconds", "1"],
-    "post": ["--seconds", "2"],
-    "latency": ["--seconds", "4"],
-    "rpc": ["--seconds", "2"],
-    "connect": ["--seconds", "2"],
-    "memory": [],
-    "startup": [],
-    "publish-api": ["--seconds", "2"],
-    "busy-site": ["--seconds", "5"],
-    "slow-reader": ["--rounds", "1", "--peers", "heliograph", "nchan"],
-    "growth": ["--rounds", "1", "--seconds", "1"],
-}
-
-# Behind those above, for a look.
-QUICK: dict[str, list[str]] = {
-    **{question: ["--rounds", "1", "--seconds", "1"] for question in FULL},
-    "slow-reader": ["--peers", "heliograph", "--before-seconds", "5", "--stalled-seconds", "15"],
-    "growth": ["--rounds", "1", "--seconds", "0.5", "--subscribers", "10", "100", "1000"],
-}
-
 Failures = (BuildFailed, LoadFailed, NotReady)
 
 
@@ -50,6 +28,7 @@ def main() -> int:
     """Answer one question, or all, and return the exit code."""
     arguments = _parser().parse_args()
     _allow_many_connections()
+    signal.signal(signal.SIGTERM, _stop)
     try:
         if arguments.question == "setup":
             return _set_up()
@@ -61,7 +40,16 @@ def main() -> int:
     except Failures as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("benchmarks: stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does: what runs is stopped on the way out, which a second signal must not cut short."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _ask(arguments: argparse.Namespace) -> None:
@@ -80,17 +68,18 @@ def _ask_all(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     failed = False
-    begun = time.monotonic()
-    for question, options in FULL.items():
+    progress = Progress(QUICK if arguments.quick else FULL)
+    for question, (_, options) in FULL.items():
         line = [question, "--rounds", str(arguments.rounds), "--results", str(arguments.results), *options]
-        line += QUICK[question] if arguments.quick else []
+        line += QUICK[question].options if arguments.quick else []
         print(f"\n## {question}\n", flush=True)
+        print(progress.next(question), file=sys.stderr)
         try:
             _ask(_parser().parse_args(line))
         except Failures as error:
             failed = True
             print(f"{question}: {error}", file=sys.stderr)
-    print(f"\n## Targets (after {(time.monotonic() - begun) / 60:.0f} minutes)\n")
+    print(f"\n## Targets (after {progress.minutes():.0f} minutes)\n")
     _show(arguments)
     return int(failed)
 
@@ -98,7 +87,7 @@ def _ask_all(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     """Print the targets against what the results hold; draw the plots and fill the document in when told to."""
     records = read(QUESTIONS, arguments.results)
-    results = {question: record["result"] for question, record in records.items()}
+    results = {question: record["rounds"] for question, record in records.items()}
     print(targets.table(results))
     if arguments.write:
         for path in [*plots.draw(results, PLOTS), document.fill(DOCUMENT, records)]:

@@ -25,13 +25,13 @@ def fill(path: Path, records: Mapping[str, dict[str, Any]]) -> Path:
 
 def _parts(records: Mapping[str, dict[str, Any]]) -> Iterator[str]:
     yield from _origin(records)
-    yield targets.table({question: record["result"] for question, record in records.items()}) + "\n"
+    yield targets.table({question: record["rounds"] for question, record in records.items()}) + "\n"
     yield "## Every figure\n"
     for question, record in records.items():
         module = QUESTIONS[question]
         yield f"### {question}\n"
         yield f"{(module.__doc__ or '').strip()}\n"
-        yield f"{module.table(record['result'])}\n"
+        yield f"{module.table(record['rounds'])}\n"
 
 
 def _origin(records: Mapping[str, dict[str, Any]]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.runs import Result
+from benchmarks.figures import Result, medians
 from benchmarks.svg import Chart, Series
 
 LINES = {
@@ -17,10 +17,10 @@ LINES = {
 
 def draw(results: dict[str, Result], directory: Path) -> Iterator[Path]:
     """Draw what `results` allow into `directory`, and yield the files."""
-    growth = results.get("growth", {})
+    growth = results.get("growth", [])
     deliveries = _series(growth, "subscribers", "server_us_per_delivery")
     memory = _series(growth, "connections", "memory_mib")
-    crowds = _series(results.get("patterns", {}), "crowd", "server_us_per_delivery")
+    crowds = _series(results.get("patterns", []), "crowd", "server_us_per_delivery")
     charts = {
         "delivery-cost": Chart(
             "Cost of a delivery", "subscribers", "server CPU, µs a delivery", deliveries, is_log_x=True, is_log_y=True
@@ -43,8 +43,9 @@ def draw(results: dict[str, Result], directory: Path) -> Iterator[Path]:
 def _series(result: Result, x: str, y: str) -> list[Series]:
     """Return a line for each peer with the points of the cases that have both figures."""
     found = []
+    shown = medians(result)
     for name, (title, colour) in LINES.items():
-        cases = result.get(name, {})
+        cases = shown.get(name, {})
         points = sorted(
             (figures[x], figures[y]) for figures in cases.values() if x in figures and y in figures
         )

@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import Result
 from benchmarks.peers import PEERS
-from benchmarks.runs import Result
 
 LIBRARIES = ("heliograph", "msgspec", "picows", "uvloop", "uvicorn", "httptools")
 
@@ -29,8 +29,8 @@ def write(question: str, result: Result, directory: Path) -> Path:
         "load_average_1_min": os.getloadavg()[0],
         "python": platform.python_version(),
         "versions": {name: version(name) for name in LIBRARIES},
-        "peers": {name: PEERS[name].title() for name in result},
-        "result": result,
+        "peers": {name: PEERS[name].title() for measured in result for name in measured},
+        "rounds": result,
     }
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

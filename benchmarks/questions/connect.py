@@ -2,8 +2,10 @@
 
 import argparse
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Result
 from benchmarks.peers.peer import Server
-from benchmarks.runs import LATENCY_COLUMNS, LOAD_COLUMNS, Measurement, Result, comparison, load, rounds
+from benchmarks.runs import load, rounds
 
 HELP = "connect, join, subscribe, close"
 
@@ -14,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round."""
 
-    def cases(_name: str, server: Server) -> dict[str, Measurement]:
+    def cases(_name: str, server: Server) -> Cases:
         measured = load(server, "connect", concurrency=arguments.concurrency, seconds=arguments.seconds)
         received = measured["received"]
         return {
@@ -35,7 +37,7 @@ def table(result: Result) -> str:
     columns = (
         ("connections/s", "connections_per_s", ",.0f"),
         ("server CPU µs/connection", "server_us_per_connection", ".0f"),
-        *LATENCY_COLUMNS,
-        *LOAD_COLUMNS,
+        *tables.LATENCY,
+        *tables.LOAD,
     )
-    return comparison(result, "Server", columns, ("connections_per_s", "server_us_per_connection"))
+    return tables.comparison(result, "Server", columns, ("connections_per_s", "server_us_per_connection"))

@@ -2,8 +2,10 @@
 
 import argparse
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Measurement, Result
 from benchmarks.peers.peer import Server
-from benchmarks.runs import LATENCY_COLUMNS, LOAD_COLUMNS, Measurement, Result, comparison, load, rounds
+from benchmarks.runs import load, rounds
 
 HELP = "one event to many subscribers"
 IN_FLIGHT = (1, 64)
@@ -16,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round."""
 
-    def cases(_name: str, server: Server) -> dict[str, Measurement]:
+    def cases(_name: str, server: Server) -> Cases:
         return {f"{window} in flight": case(server, arguments, in_flight=window) for window in IN_FLIGHT}
 
     return rounds(arguments, "fanout", cases)
@@ -45,11 +47,11 @@ def case(server: Server, arguments: argparse.Namespace, **options: object) -> Me
 COLUMNS = (
     ("deliveries/s", "deliveries_per_s", ",.0f"),
     ("server CPU µs/delivery", "server_us_per_delivery", ".2f"),
-    *LATENCY_COLUMNS,
-    *LOAD_COLUMNS,
+    *tables.LATENCY,
+    *tables.LOAD,
 )
 
 
 def table(result: Result) -> str:
     """Return the figures as a table, with Heliograph's ratio to each peer."""
-    return comparison(result, "Case", COLUMNS, ("deliveries_per_s", "server_us_per_delivery"))
+    return tables.comparison(result, "Case", COLUMNS, ("deliveries_per_s", "server_us_per_delivery"))

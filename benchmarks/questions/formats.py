@@ -3,10 +3,13 @@
 import argparse
 import sys
 
+from benchmarks import tables
 from benchmarks.building import has_tls
+from benchmarks.figures import Cases, Result
+from benchmarks.peers import PEERS
 from benchmarks.peers.peer import Server, Wants
 from benchmarks.questions import fanout
-from benchmarks.runs import Measurement, Result, comparison, rounds
+from benchmarks.runs import rounds
 
 HELP = "fan-out from JSON to CBOR and MessagePack subscribers, and over TLS"
 WINDOW = 64
@@ -18,28 +21,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians; the plain case is measured in the same rounds."""
+    """Return the figures of each round; the plain case is one of them."""
 
-    def plain(name: str, server: Server) -> dict[str, Measurement]:
-        cases = {"plain": fanout.case(server, arguments, in_flight=WINDOW)}
+    has_secure = has_tls()
+    if not has_secure:
+        print("TLS is left out: OpenSSL's headers are missing (Debian: libssl-dev)", file=sys.stderr)
+
+    def cases(name: str, server: Server) -> Cases:
+        figures = {"plain": fanout.case(server, arguments, in_flight=WINDOW)}
         for form in ("cbor", "msgpack") if name != "floor" else ():
-            cases[f"JSON → {form}"] = fanout.case(
+            figures[f"JSON → {form}"] = fanout.case(
                 server, arguments, in_flight=WINDOW, dialect=f"wamp-{form}", publisher_dialect="wamp-json"
             )
-        return cases
+        if has_secure:
+            # At once, and not in a pass of its own: its ratio to the plain case is taken within the round.
+            with PEERS[name].run(Wants(tls=True)) as secure:
+                figures["TLS"] = fanout.case(secure, arguments, in_flight=WINDOW)
+        return figures
 
-    def tls(_name: str, server: Server) -> dict[str, Measurement]:
-        return {"TLS": fanout.case(server, arguments, in_flight=WINDOW)}
-
-    result = rounds(arguments, "formats", plain)
-    if has_tls():
-        for name, cases in rounds(arguments, "formats", tls, Wants(tls=True)).items():
-            result.setdefault(name, {}).update(cases)
-    else:
-        print("TLS is left out: OpenSSL's headers are missing (Debian: libssl-dev)", file=sys.stderr)
-    return result
+    return rounds(arguments, "formats", cases)
 
 
 def table(result: Result) -> str:
     """Return the figures as a table."""
-    return comparison(result, "Case", fanout.COLUMNS, ("deliveries_per_s", "server_us_per_delivery"))
+    return tables.comparison(result, "Case", fanout.COLUMNS, ("deliveries_per_s", "server_us_per_delivery"))

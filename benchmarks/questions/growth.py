@@ -2,10 +2,12 @@
 
 import argparse
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Result
 from benchmarks.peers.peer import Server
 from benchmarks.questions import fanout
 from benchmarks.questions.memory import memory_at
-from benchmarks.runs import Measurement, Result, comparison, rounds
+from benchmarks.runs import rounds
 
 HELP = "cost a delivery from 10 to 10,000 subscribers, memory up to 10,000 idle connections"
 
@@ -29,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round."""
 
-    def cases(name: str, server: Server) -> dict[str, Measurement]:
+    def cases(name: str, server: Server) -> Cases:
         most = MOST_SUBSCRIBERS.get(name, max(arguments.subscribers))
         # A server that has had 10,000 subscribers keeps some of their memory: the idle ones come first.
         figures = _idle(server, arguments.connections) if name == "heliograph" else {}
@@ -47,7 +49,7 @@ def measure(arguments: argparse.Namespace) -> Result:
     return rounds(arguments, "growth", cases)
 
 
-def _idle(server: Server, counts: list[int]) -> dict[str, Measurement]:
+def _idle(server: Server, counts: list[int]) -> Cases:
     return {
         f"{count:,} idle connections": {"connections": count, "memory_mib": memory_mib}
         for count, memory_mib in zip(counts, memory_at(server, counts), strict=True)
@@ -57,4 +59,4 @@ def _idle(server: Server, counts: list[int]) -> dict[str, Measurement]:
 def table(result: Result) -> str:
     """Return the figures as a table."""
     columns = (*fanout.COLUMNS, ("memory MiB", "memory_mib", ".1f"))
-    return comparison(result, "Case", columns, ("server_us_per_delivery",))
+    return tables.comparison(result, "Case", columns, ("server_us_per_delivery",))

@@ -2,8 +2,10 @@
 
 import argparse
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Result
 from benchmarks.peers.peer import Server
-from benchmarks.runs import LOAD_COLUMNS, Measurement, Result, comparison, load, rounds
+from benchmarks.runs import load, rounds
 
 HELP = "from the POST to the subscriber, at a fixed rate"
 
@@ -16,19 +18,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round."""
 
-    def cases(_name: str, server: Server) -> dict[str, Measurement]:
-        measured = load(
-            server,
-            "post",
-            connections=8,
-            rate=arguments.rate,
-            subscribers=arguments.subscribers,
-            payload=arguments.payload_bytes,
-            seconds=arguments.seconds,
-        )
-        return {"": {**measured, "server_cpu_share": measured["server_cpu_s"] / measured["seconds"]}}
+    def cases(_name: str, server: Server) -> Cases:
+        return {
+            "": load(
+                server,
+                "post",
+                connections=8,
+                rate=arguments.rate,
+                subscribers=arguments.subscribers,
+                payload=arguments.payload_bytes,
+                seconds=arguments.seconds,
+            )
+        }
 
     return rounds(arguments, "latency", cases)
 
@@ -39,7 +42,6 @@ def table(result: Result) -> str:
         ("p50 ms", "delivery_p50_ms", ".2f"),
         ("p99 ms", "delivery_p99_ms", ".2f"),
         ("p99.9 ms", "delivery_p999_ms", ".2f"),
-        ("server CPU", "server_cpu_share", ".1%"),
-        *LOAD_COLUMNS,
+        *tables.LOAD,
     )
-    return comparison(result, "POST → subscriber", columns, ("delivery_p50_ms", "delivery_p99_ms"))
+    return tables.comparison(result, "POST → subscriber", columns, ("delivery_p50_ms", "delivery_p99_ms"))

@@ -1,10 +1,11 @@
 """What an idle subscribed connection keeps in the server's memory."""
 
 import argparse
-import subprocess
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Result
 from benchmarks.peers.peer import Server
-from benchmarks.runs import LoadFailed, Measurement, Result, command, comparison, rounds
+from benchmarks.runs import answer, generator, rounds, tell
 
 HELP = "memory of idle subscribed connections"
 
@@ -18,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round."""
 
-    def cases(_name: str, server: Server) -> dict[str, Measurement]:
+    def cases(_name: str, server: Server) -> Cases:
         before, after = memory_at(server, [WARMING, WARMING + arguments.connections])
         return {
             "": {"memory_mib": after, "kib_per_connection": (after - before) * 1024 / arguments.connections}
@@ -32,16 +33,10 @@ def measure(arguments: argparse.Namespace) -> Result:
 def memory_at(server: Server, counts: list[int]) -> list[float]:
     """Return the server's memory in MiB at each number of idle subscribed connections."""
     figures = []
-    with subprocess.Popen(
-        command(server, "idle", {}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    with generator(server, "idle") as process:
         for count in counts:
-            process.stdin.write(f"{count}\n")
-            process.stdin.flush()
-            if process.stdout.readline() != f"{count}\n":
-                raise LoadFailed(f"{count} connections could not be opened; the message is above")
+            tell(process, str(count))
+            answer(process)
             figures.append(server.memory_mib())
     return figures
 
@@ -52,4 +47,4 @@ def table(result: Result) -> str:
         ("KiB/connection", "kib_per_connection", ".1f"),
         ("with all of them, MiB", "memory_mib", ".1f"),
     )
-    return comparison(result, "Server", columns, ("kib_per_connection",))
+    return tables.comparison(result, "Server", columns, ("kib_per_connection",))

@@ -1,11 +1,12 @@
 """Fan-out through patterns, and what a publication costs beside many subscriptions it does not concern."""
 
 import argparse
-import subprocess
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Measurement, Result
 from benchmarks.peers.peer import Server
 from benchmarks.questions import fanout
-from benchmarks.runs import LoadFailed, Measurement, Result, command, comparison, rounds
+from benchmarks.runs import answer, generator, rounds
 
 HELP = "fan-out through patterns, and matching beside many subscriptions"
 TOPIC = "com.example.web-1.figures"
@@ -23,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round."""
 
-    def cases(name: str, server: Server) -> dict[str, Measurement]:
+    def cases(name: str, server: Server) -> Cases:
         figures = {
             match: fanout.case(
                 server, arguments, in_flight=WINDOW, topic=TOPIC, subscribe=pattern, match=match
@@ -47,14 +48,11 @@ def crowd_title(size: int) -> str:
 
 def _beside(server: Server, arguments: argparse.Namespace, size: int) -> Measurement:
     alone = argparse.Namespace(**{**vars(arguments), "subscribers": 1})
-    crowd = command(server, "crowd", {"exact": size, "patterns": size // 10})
-    with subprocess.Popen(crowd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        if process.stdout.readline() != "ready\n":
-            raise LoadFailed(f"{size} subscriptions could not be made; the message is above")
+    with generator(server, "crowd", exact=size, patterns=size // 10) as process:
+        answer(process)
         return {**fanout.case(server, alone, in_flight=WINDOW, topic=TOPIC), "crowd": size}
 
 
 def table(result: Result) -> str:
     """Return the figures as a table."""
-    return comparison(result, "Case", fanout.COLUMNS, ("deliveries_per_s",))
+    return tables.comparison(result, "Case", fanout.COLUMNS, ("deliveries_per_s",))

@@ -3,8 +3,10 @@
 import argparse
 import sys
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Measurement, Result
 from benchmarks.peers.peer import Server
-from benchmarks.runs import LATENCY_COLUMNS, LOAD_COLUMNS, Measurement, Result, comparison, load, rounds
+from benchmarks.runs import load, rounds
 
 HELP = "HTTP POSTs that become events"
 BATCH_FORMS = {"array": "JSON array", "lines": "NDJSON"}
@@ -13,6 +15,10 @@ BATCH_FORMS = {"array": "JSON array", "lines": "NDJSON"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what can be chosen."""
     parser.add_argument("--connections", type=int, default=32, help="default: %(default)s")
+    # nchan numbers the messages of a second and a channel with 15 bits, and loses what comes after 32,768.
+    parser.add_argument(
+        "--topics", type=int, default=4, help="topics, with a subscriber each (default: %(default)s)"
+    )
     parser.add_argument("--payload-bytes", type=int, default=50, help="default: %(default)s")
     parser.add_argument(
         "--batch", type=int, default=100, help="events in a body of many (default: %(default)s)"
@@ -20,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round."""
 
-    def cases(name: str, server: Server) -> dict[str, Measurement]:
+    def cases(name: str, server: Server) -> Cases:
         figures = {"one event a body": _case(server, arguments)}
         if name == "heliograph":
             for form, title in BATCH_FORMS.items():
@@ -38,6 +44,7 @@ def _case(server: Server, arguments: argparse.Namespace, **options: object) -> M
         server,
         "post",
         connections=arguments.connections,
+        topics=arguments.topics,
         payload=arguments.payload_bytes,
         seconds=arguments.seconds,
         **options,
@@ -69,7 +76,7 @@ def table(result: Result) -> str:
         ("posts/s", "posts_per_s", ",.0f"),
         ("events/s", "events_per_s", ",.0f"),
         ("server CPU µs/event", "server_us_per_event", ".1f"),
-        *LATENCY_COLUMNS,
-        *LOAD_COLUMNS,
+        *tables.LATENCY,
+        *tables.LOAD,
     )
-    return comparison(result, "Bridge", columns, ("events_per_s", "server_us_per_event"))
+    return tables.comparison(result, "Bridge", columns, ("events_per_s", "server_us_per_event"))

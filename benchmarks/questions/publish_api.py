@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks import tables
 from benchmarks.building import environment
+from benchmarks.figures import Cases, Measurement, Result
 from benchmarks.peers import channels
 from benchmarks.peers.peer import Server
-from benchmarks.runs import LoadFailed, Measurement, Result, command, comparison, rounds
+from benchmarks.runs import LoadFailed, answer, generator, rounds, tell
 
 HELP = "publish() as synchronous code sees it"
 APPLICATIONS = Path(channels.APPLICATIONS)
@@ -35,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round."""
 
-    def cases(name: str, server: Server) -> dict[str, Measurement]:
+    def cases(name: str, server: Server) -> Cases:
         figures = {}
         for title, way in WAYS[name].items():
             if measured := _case(name, server, title, way, arguments.seconds):
@@ -69,21 +71,13 @@ def _case(name: str, server: Server, title: str, way: tuple[str, ...], seconds: 
 @contextlib.contextmanager
 def _listening(server: Server) -> Iterator[Callable[[int], float]]:
     """Subscribe; what is yielded waits for so many events and returns how many came."""
-    listen = command(server, "listen", {})
-    with subprocess.Popen(listen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        if process.stdout.readline() != "ready\n":
-            raise LoadFailed("nobody can subscribe; the message is above")
-        process.stdin.write("\n")
-        process.stdin.flush()
+    with generator(server, "listen") as process:
+        answer(process)
+        tell(process, "")
 
         def received(count: int) -> float:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(f"{count}\n")
-            process.stdin.flush()
-            return float(json.loads(process.stdout.readline())["received"])
+            tell(process, str(count))
+            return float(json.loads(answer(process))["received"])
 
         yield received
 
@@ -98,4 +92,4 @@ def table(result: Result) -> str:
         ("events/s with the end", "calls_per_s", ",.0f"),
         ("lost", "lost", ",.0f"),
     )
-    return comparison(result, "Call", columns, ())
+    return tables.comparison(result, "Call", columns, ())

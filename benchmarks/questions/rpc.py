@@ -2,8 +2,10 @@
 
 import argparse
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Measurement, Result
 from benchmarks.peers.peer import Server
-from benchmarks.runs import LATENCY_COLUMNS, LOAD_COLUMNS, Measurement, Result, comparison, load, rounds
+from benchmarks.runs import load, rounds
 
 HELP = "calls through the router to a callee"
 
@@ -15,9 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round."""
 
-    def cases(_name: str, server: Server) -> dict[str, Measurement]:
+    def cases(_name: str, server: Server) -> Cases:
         return {f"{window} in flight": _case(server, arguments, window) for window in arguments.in_flight}
 
     return rounds(arguments, "rpc", cases)
@@ -40,7 +42,7 @@ def table(result: Result) -> str:
     columns = (
         ("calls/s", "calls_per_s", ",.0f"),
         ("server CPU µs/call", "server_us_per_call", ".1f"),
-        *LATENCY_COLUMNS,
-        *LOAD_COLUMNS,
+        *tables.LATENCY,
+        *tables.LOAD,
     )
-    return comparison(result, "Case", columns, ("calls_per_s", "server_us_per_call"))
+    return tables.comparison(result, "Case", columns, ("calls_per_s", "server_us_per_call"))

@@ -3,12 +3,16 @@
 import argparse
 import threading
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Measurement, Result
+from benchmarks.peers import PEERS
 from benchmarks.peers.peer import Server, Wants
-from benchmarks.runs import LOAD_COLUMNS, Measurement, Result, comparison, loading, rounds
+from benchmarks.runs import loading, rounds
 
 HELP = "one subscriber stops reading"
 MOST_POLICY_S = 20.0
-BEFORE, STALLED = "all read", "one has stopped reading"
+BEFORE, STALLED, AFTER = "all read", "one has stopped reading", "all read again"
+POLICIES = ("drop-newest", "conflate")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,44 +21,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=1000, help="events a second (default: %(default)s)")
     parser.add_argument("--payload-bytes", type=int, default=1000, help="default: %(default)s")
     parser.add_argument(
-        "--before-seconds", type=float, default=20.0, help="how long all read (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--stalled-seconds", type=float, default=60.0, help="how long one does not (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--policies",
-        nargs="*",
-        default=["drop-newest", "conflate"],
-        help="of Heliograph's outbox beside the usual one, each for 20 s at most (default: %(default)s)",
+        "--stalled-seconds",
+        type=float,
+        default=60.0,
+        help="how long one does not read, and how long all do before and after (default: %(default)s)",
     )
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
+    """Return the figures of each round.
 
-    def cases(_name: str, server: Server) -> dict[str, Measurement]:
-        return {
-            BEFORE: _case(server, arguments, arguments.before_seconds, stalled=0),
-            STALLED: _case(server, arguments, arguments.stalled_seconds, stalled=1),
+    All read before and after, as long as one does not: what these two differ by is the machine's noise.
+    """
+
+    def cases(name: str, server: Server) -> Cases:
+        seconds = arguments.stalled_seconds
+        figures = {
+            BEFORE: _case(server, arguments, seconds, stalled=0),
+            STALLED: _case(server, arguments, seconds, stalled=1),
+            AFTER: _case(server, arguments, seconds, stalled=0),
         }
+        for policy in POLICIES if name == "heliograph" else ():
+            with PEERS[name].run(Wants(policy=policy)) as other:
+                figures[f"{STALLED}, {policy}"] = _case(
+                    other, arguments, min(seconds, MOST_POLICY_S), stalled=1
+                )
+        return figures
 
-    result = rounds(arguments, "slow-reader", cases)
-    if "heliograph" in arguments.peers:
-        for policy in arguments.policies:
-            result["heliograph"] |= _with_policy(arguments, policy)
-    return result
-
-
-def _with_policy(arguments: argparse.Namespace, policy: str) -> dict[str, Measurement]:
-    """Return the figures where a receiver that is behind loses events instead of its connection."""
-    alone = argparse.Namespace(**{**vars(arguments), "peers": ["heliograph"]})
-    seconds = min(arguments.stalled_seconds, MOST_POLICY_S)
-
-    def cases(_name: str, server: Server) -> dict[str, Measurement]:
-        return {f"{STALLED}, {policy}": _case(server, arguments, seconds, stalled=1)}
-
-    return rounds(alone, "slow-reader", cases, Wants(policy=policy))["heliograph"]
+    return rounds(arguments, "slow-reader", cases)
 
 
 def _case(server: Server, arguments: argparse.Namespace, seconds: float, *, stalled: int) -> Measurement:
@@ -108,6 +102,6 @@ def table(result: Result) -> str:
         ("others' p99 ms", "p99_ms", ".2f"),
         ("most memory MiB", "most_memory_mib", ".1f"),
         ("ended by the server", "stalled_ended", ".0f"),
-        *LOAD_COLUMNS,
+        *tables.LOAD,
     )
-    return comparison(result, "Case", columns, ())
+    return tables.comparison(result, "Case", columns, ())

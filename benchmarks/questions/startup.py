@@ -5,9 +5,11 @@ import json
 import subprocess
 from pathlib import Path
 
+from benchmarks import tables
+from benchmarks.figures import Cases, Measurement, Result
 from benchmarks.peers import PEERS
 from benchmarks.peers.peer import Server
-from benchmarks.runs import Measurement, Result, comparison, rounds
+from benchmarks.runs import rounds
 
 HELP = "time to ready, idle memory, installed size"
 
@@ -48,10 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> Result:
-    """Return peer → case → medians."""
-    sizes: dict[str, Measurement] = {}
+    """Return the figures of each round."""
+    sizes: Cases = {}
 
-    def cases(name: str, server: Server) -> dict[str, Measurement]:
+    def cases(name: str, server: Server) -> Cases:
         if name not in sizes:
             sizes[name] = _installed(name)
         return {"": {"ready_s": server.ready_s, "memory_mib": server.memory_mib(), **sizes[name]}}
@@ -78,4 +80,4 @@ def table(result: Result) -> str:
         ("installed MiB", "installed_mib", ".1f"),
         ("distributions", "distributions", ".0f"),
     )
-    return comparison(result, "Server", columns, ("ready_s", "memory_mib", "installed_mib"))
+    return tables.comparison(result, "Server", columns, ("ready_s", "memory_mib", "installed_mib"))

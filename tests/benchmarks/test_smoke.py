@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import document, targets
+from benchmarks import document
+from benchmarks.figures import Cases
 from benchmarks.plots import draw
 from benchmarks.questions import QUESTIONS, patterns
-from benchmarks.runs import Result
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,15 +23,15 @@ SMALL = {
     "fanout": "--subscribers 5",
     "formats": "--subscribers 5",
     "patterns": "--subscribers 5 --crowds 0 50",
-    "post": "--connections 2 --batch 3",
+    "post": "--connections 3 --topics 2 --batch 3",
     "latency": "--subscribers 3 --rate 50",
     "rpc": "",
     "connect": "--concurrency 2",
     "memory": "--connections 20",
     "startup": "",
     "publish-api": "",
-    "busy-site": "--subscribers 3 --visitors 1",
-    "slow-reader": "--subscribers 3 --before-seconds 0.3 --stalled-seconds 0.3 --rate 50",
+    "busy-site": "--subscribers 3 --visitors 1 --stretches 1",
+    "slow-reader": "--subscribers 3 --stalled-seconds 0.3 --rate 50",
     "growth": "--subscribers 2 4 --connections 5 10",
 }
 """Each question with options that make it short."""
@@ -53,14 +53,15 @@ KEPT_FIGURES = {
 }
 
 
-def ask(question: str, results: Path) -> Result:
-    """Ask one question of Heliograph and the floor alone; returns peer → case → figures."""
+def ask(question: str, results: Path) -> Cases:
+    """Ask one question of Heliograph and the floor alone, and return Heliograph's figures."""
     command = [sys.executable, "-m", "benchmarks", question, "--rounds", "1", "--seconds", "0.3"]
     command += ["--peers", "heliograph", "floor", "--results", str(results), *SMALL[question].split()]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert finished.returncode == 0, finished.stderr
-    result: Result = json.loads((results / f"{question}.json").read_text())["result"]
-    return result
+    (measured,) = json.loads((results / f"{question}.json").read_text())["rounds"]
+    cases: Cases = measured["heliograph"]
+    return cases
 
 
 def test_every_question_has_a_short_form_here() -> None:
@@ -69,7 +70,7 @@ def test_every_question_has_a_short_form_here() -> None:
 
 @pytest.mark.parametrize("question", SMALL)
 def test_a_question_gives_its_figures_and_nothing_is_lost(question: str, tmp_path: Path) -> None:
-    cases = ask(question, tmp_path)["heliograph"]
+    cases = ask(question, tmp_path)
 
     assert any(KEPT_FIGURES[question] in figures for figures in cases.values())
     for case, figures in cases.items():
@@ -78,27 +79,13 @@ def test_a_question_gives_its_figures_and_nothing_is_lost(question: str, tmp_pat
         assert all(value >= 0 for value in figures.values() if isinstance(value, (int, float))), case
 
 
-def test_a_target_without_figures_is_not_measured_and_one_with_figures_is_judged() -> None:
-    fanout: Result = {
-        "heliograph": {"1 in flight": {"server_us_per_delivery": 5.0}},
-        "floor": {"1 in flight": {"server_us_per_delivery": 4.0}},
-        "nchan": {"1 in flight": {"server_us_per_delivery": 4.5}},
-    }
-
-    rows = targets.table({"fanout": fanout}).splitlines()
-
-    assert any("1.25 × the C floor" in row and row.endswith("| reached |") for row in rows)
-    assert any("1.11 × nchan" in row and "**not reached**" in row for row in rows)
-    assert any("× Crossbar" in row and "not measured" in row for row in rows)
-
-
 def test_plots_are_drawn_of_what_is_there(tmp_path: Path) -> None:
     cases = {
         patterns.crowd_title(size): {"crowd": size, "server_us_per_delivery": 9.0 + size / 100}
         for size in (0, 100, 1000)
     }
 
-    drawn = list(draw({"patterns": {"heliograph": cases}}, tmp_path))
+    drawn = list(draw({"patterns": [{"heliograph": cases}]}, tmp_path))
 
     assert [path.name for path in drawn] == ["matching.svg"]
     assert drawn[0].read_text().count("<circle") == len(cases)
@@ -117,7 +104,7 @@ def test_the_page_gets_the_figures_between_its_marks_and_says_when_others_were_a
         "machine": "a machine",
         "when": "2026-11-27T20:00:00+00:00",
         "load_average_1_min": load,
-        "result": {"heliograph": {"": figures}},
+        "rounds": [{"heliograph": {"": figures}}],
     }
 
     document.fill(page, {"startup": record})

@@ -45,7 +45,7 @@ def comparison(result: Result, label: str, columns: Sequence[Column], compared: 
             for _, key, form in columns:
                 row.append(format(cases[case][key], form) if key in cases[case] else "-")
                 if key in compared:
-                    row.append("1.00 x" if name == "heliograph" else _ours(result, name, case, key))
+                    row.append(_ours(result, name, case, key))
             rows.append(row)
     return markdown(head, rows)
 

@@ -12,6 +12,7 @@ import pytest
 
 from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.routing.broker import Broker
+from heliograph.routing.session import Session
 from heliograph.transports import turn as turn_module
 from heliograph.transports.connection_service import SEND_BUFFER_BYTES
 from heliograph.transports.frame_parser import BUFFER_BYTES, READ_BYTES
@@ -550,3 +551,30 @@ async def test_nothing_of_the_handshake_lives_as_long_as_the_connection(node: Ru
     await client.join()
     gc.collect()
     assert not [held for held in gc.get_objects() if type(held) is GuardedHttpProtocol]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_nothing_of_a_connection_that_is_gone_is_left_to_the_garbage_collector(
+    node: RunningNode, *, is_known: bool
+) -> None:
+    async def come_and_go() -> None:
+        if not is_known:
+            node.http.known_handshakes._openings.clear()
+        async with joined(node.address) as client:
+            await subscribed(client)
+        await node.until(lambda: not node.connections)
+
+    def held() -> int:
+        kinds = (WebSocketConnection, Session, GuardedHttpProtocol)
+        return len([each for each in gc.get_objects() if type(each) in kinds])
+
+    await come_and_go()
+    gc.collect()
+    before = held()
+    gc.disable()
+    try:
+        for _ in range(3):
+            await come_and_go()
+        await node.until(lambda: held() == before)
+    finally:
+        gc.enable()

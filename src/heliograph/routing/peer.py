@@ -30,6 +30,29 @@ class Peer(Protocol):
         """Hand over messages again."""
 
 
+class Gone:
+    """The peer of a session whose connection is gone: there is nobody to hear anything."""
+
+    __slots__ = ()
+
+    def send(self, message: Message) -> None:
+        """Forget it."""
+
+    def close(self) -> None:
+        """It is closed."""
+
+    def left(self) -> None:
+        """Nobody joins again."""
+
+    def hold(self) -> None:
+        """Nothing comes."""
+
+    def release(self) -> None:
+        """Nothing has come."""
+
+
+GONE = Gone()
+
 Delivery = tuple[Event, Collection[Peer]]
 """An event and who receives it."""
 

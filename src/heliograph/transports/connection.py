@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from heliograph.auth.facts import ConnectionFacts
+from heliograph.routing.peer import GONE
 from heliograph.routing.session import Session, State
 from heliograph.transports.direct_write import descriptor_of, direct_write
 from heliograph.transports.overload import RETRY_S, Conflation, without_newest
@@ -475,8 +476,8 @@ class Connection(ABC):
         self._closing = True
         self._expect_no_hello()
         self._service.closing.begin(self)
-        if not self._transport.is_closing():
-            self._transport.write(farewell)
+        if farewell:
+            direct_write(self._transport, self._descriptor, farewell)
         self._session.lost()
 
     def shut_down(self) -> None:
@@ -499,6 +500,8 @@ class Connection(ABC):
         self._behind = None
         self._service.forget(self)
         self._session.lost()
+        # They hold each other: in a crowd that comes and goes the garbage collector would have to find them all.
+        self._session.peer = GONE
 
     def _await_hello(self) -> None:
         # It may be awaited still: by a session that somebody else let in, and whose client said nothing before GOODBYE.

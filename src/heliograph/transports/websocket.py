@@ -10,6 +10,7 @@ from picows import WSFrame, WSMsgType, WSTransport
 
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End, Parcel
+from heliograph.transports.direct_write import direct_write
 from heliograph.transports.frame_parser import FrameParser
 from heliograph.transports.websocket_negotiation import Agreement
 from heliograph.wire.batched import BatchError
@@ -98,8 +99,14 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
         # Of frames that may be WAMP messages as they are.
         self._plain_type = _DATA_TYPES[self._opcode] if self._batching is None else None
 
-    def start(self, early: bytes) -> None:
-        """Read frames from now on, beginning with `early`, which came with the handshake."""
+    def start(self, answer: bytes, early: bytes) -> None:
+        """Write the answer to the handshake and read frames from now on.
+
+        Args:
+            answer: what is written.
+            early: bytes that came with the handshake.
+        """
+        direct_write(self._transport, self._descriptor, answer)
         # uvloop keeps a method of the last protocol that had no buffer of its own; the HTTP protocol that took the
         # handshake would live as long as the connection, and weighs 6 KiB.
         self._transport.set_protocol(_NOBODY)

@@ -178,11 +178,10 @@ class WebSocketService(ConnectionService):
         facts: ConnectionFacts,
         early: bytes,
     ) -> None:
-        transport.write(b"%b%b%b" % (_SWITCHING, accept_key(key), opening.answer))
         bound_send_buffer(transport)
         connection = self._connection(transport, opening.agreed, facts)
         self.remember(connection)
-        connection.start(early)
+        connection.start(b"%b%b%b" % (_SWITCHING, accept_key(key), opening.answer), early)
 
     def _connection(
         self, transport: asyncio.Transport, agreed: Agreement, facts: ConnectionFacts

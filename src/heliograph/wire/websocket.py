@@ -4,7 +4,7 @@ The frame parser below us (picows) unmasks and cuts frames; what it leaves open 
 continuation order, size of the reassembled message, kind of message.
 """
 
-import base64
+import binascii
 import hashlib
 import struct
 
@@ -56,7 +56,8 @@ class WebSocketViolation(Exception):  # noqa: N818 - named as WAMP's ProtocolVio
 def accept_key(key: bytes) -> bytes:
     """Return the value of `Sec-WebSocket-Accept` for a client's `Sec-WebSocket-Key` (section 4.2.2)."""
     # SHA-1 is what the RFC prescribes; nothing is kept secret by it.
-    return base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID, usedforsecurity=False).digest())
+    digest = hashlib.sha1(key + _ACCEPT_GUID, usedforsecurity=False).digest()
+    return binascii.b2a_base64(digest, newline=False)
 
 
 def server_frame(opcode: int, payload: bytes, *, is_compressed: bool = False) -> bytes:

@@ -89,7 +89,7 @@ def feed(parser: FrameParser, data: bytes) -> bool:
     """Feed as a connection does: into the room the parser offers."""
     is_idle = parser.is_idle
     while data:
-        room = parser.room()
+        room = parser.room
         length = min(len(room), len(data))
         room[:length] = data[:length]
         is_idle = parser.read(length)
@@ -246,7 +246,7 @@ async def test_it_never_offers_more_than_the_bound_and_small_frames_make_nothing
     one = frame(TEXT, b"x" * 300)
     flood = one * (2 * 1024 * 1024 // len(one))
     while flood:
-        room = parser.room()
+        room = parser.room
         offered = max(offered, len(room))
         length = min(len(room), len(flood))
         room[:length] = flood[:length]

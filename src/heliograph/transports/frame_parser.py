@@ -58,7 +58,8 @@ class FrameParser(WSListener):
     """
 
     __slots__ = (
-        "_is_broken", "_protocol", "_room_of", "_size", "is_grown", "is_idle", "on_ws_frame", "reader",
+        "_first_room", "_is_broken", "_protocol", "_room_of", "_size", "is_grown", "is_idle", "on_ws_frame", "reader",
+        "room",
     )  # fmt: skip
 
     reader: FrameReader | None
@@ -72,7 +73,10 @@ class FrameParser(WSListener):
         self._protocol = self._past_handshake(max_frame_bytes)
         self._room_of: Callable[[int], memoryview] = self._protocol.get_buffer
         # Of its buffer; all of it is room as long as nothing is in it.
-        self._size = len(self._room_of(-1))
+        whole = self._room_of(-1)
+        self._size = len(whole)
+        self._first_room = self.room = whole[:READ_BYTES]
+        """Where to put what comes next."""
         self.is_grown = False
         """Whether it holds more memory than a new one, for good."""
         self.is_idle = True
@@ -103,31 +107,32 @@ class FrameParser(WSListener):
         transport.handshake_done()
         return protocol
 
-    def room(self) -> memoryview:
-        """Return where to put what comes next."""
-        room = self._room_of(-1)
-        # A byte is left over, so that what is room afterwards tells whether the buffer has grown.
-        return room[: min(len(room) - 1, READ_BYTES)]
-
     def read(self, size: int) -> bool:
         """Cut frames out of `size` bytes that were put into the room; return `is_idle`."""
         self._protocol.buffer_updated(size)
-        room = len(self._room_of(-1))
-        if room > self._size:
+        room = self._room_of(-1)
+        free = len(room)
+        if free > self._size:
             self._size *= 2
             self.is_grown = True
         self.is_idle = (
-            room == self._size
+            free == self._size
             and not self._is_broken
             # Who has read CLOSE knows that nothing may follow.
             and self._protocol.transport.close_handshake is None
         )
+        if self.is_idle and not self.is_grown:
+            self.room = self._first_room
+        else:
+            # A byte is left over, so that what is room afterwards tells whether the buffer has grown.
+            self.room = room[: min(free - 1, READ_BYTES)]
         return self.is_idle
 
     def discard(self) -> None:
         """Give the memory back at once: it and its protocol hold each other, and a buffer may have MiB."""
         self._protocol = None
         self._room_of = _no_room
+        self.room = self._first_room = _NO_ROOM
 
     def on_bad_frame(self, code: int, reason: str) -> None:
         """Take note that picows has read something that is no frame a client may send."""
@@ -232,5 +237,6 @@ def _no_room(_size_hint: int) -> memoryview:
     raise RuntimeError("a parser that was discarded is asked to read")
 
 
+_NO_ROOM = memoryview(b"")
 _PARSER_LOG = _ParserLog()
 _SOCKET = _ParserSocket()

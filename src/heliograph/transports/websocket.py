@@ -125,7 +125,7 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
         parser = self._parser
         if parser is None:
             parser = self._parser = self._service.parsers.lend(self)
-        return parser.room()
+        return parser.room
 
     def buffer_updated(self, size: int) -> None:
         """Handle `size` bytes that have come."""

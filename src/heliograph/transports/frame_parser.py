@@ -75,7 +75,8 @@ class FrameParser(WSListener):
         # Of its buffer; all of it is room as long as nothing is in it.
         whole = self._room_of(-1)
         self._size = len(whole)
-        self._first_room = self.room = whole[:READ_BYTES]
+        self._first_room: memoryview = whole[:READ_BYTES]
+        self.room: memoryview = self._first_room
         """Where to put what comes next."""
         self.is_grown = False
         """Whether it holds more memory than a new one, for good."""
@@ -132,7 +133,7 @@ class FrameParser(WSListener):
         """Give the memory back at once: it and its protocol hold each other, and a buffer may have MiB."""
         self._protocol = None
         self._room_of = _no_room
-        self.room = self._first_room = _NO_ROOM
+        self._first_room = self.room = _NO_ROOM
 
     def on_bad_frame(self, code: int, reason: str) -> None:
         """Take note that picows has read something that is no frame a client may send."""

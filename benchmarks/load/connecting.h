@@ -99,13 +99,16 @@ static void say_json(int fd, const struct dialect *dialect, const char *json) {
     say(fd, dialect, message, wamp_message(dialect, message, json));
 }
 
+/* Ask for a WebSocket; with different=1 each time in other words, so that no answer can be remembered. */
 static void send_upgrade(int fd, const struct dialect *dialect) {
-    char request[1024], offer[128] = "";
+    static int asked;
+    char request[1024], offer[128] = "", different[64] = "";
     if (dialect->subprotocol) snprintf(offer, sizeof offer, "Sec-WebSocket-Protocol: %s\r\n", dialect->subprotocol);
+    if (number("different", "0")) snprintf(different, sizeof different, "User-Agent: load/%d\r\n", asked++);
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: %s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n",
-                          dialect->path, option("host", "127.0.0.1"), option("port", "0"), offer);
+                          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s%s\r\n",
+                          dialect->path, option("host", "127.0.0.1"), option("port", "0"), offer, different);
     write_all(fd, request, (size_t)length);
 }
 

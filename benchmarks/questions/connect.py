@@ -1,13 +1,19 @@
-"""Connections that are opened, joined, subscribed and closed: how many a second, and what each costs the server."""
+"""Connections that are opened, joined, subscribed and closed: how many a second, and what each costs the server.
+
+Clients of one program send the same handshake, which a server may remember; so each server is also asked by clients of
+which no two are alike.
+"""
 
 import argparse
 
 from benchmarks import tables
-from benchmarks.figures import Cases, Result
+from benchmarks.figures import Cases, Measurement, Result
 from benchmarks.peers.peer import Server
 from benchmarks.runs import load, rounds
 
 HELP = "connect, join, subscribe, close"
+
+ALIKE, DIFFERENT = "", "no two handshakes alike"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,17 +25,25 @@ def measure(arguments: argparse.Namespace) -> Result:
     """Return the figures of each round."""
 
     def cases(_name: str, server: Server) -> Cases:
-        measured = load(server, "connect", concurrency=arguments.concurrency, seconds=arguments.seconds)
-        received = measured["received"]
-        return {
-            "": {
-                **measured,
-                "connections_per_s": received / measured["seconds"],
-                "server_us_per_connection": measured["server_cpu_s"] / received * 1e6,
-            }
-        }
+        return {case: _connections(server, arguments, case) for case in (ALIKE, DIFFERENT)}
 
     return rounds(arguments, "connect", cases)
+
+
+def _connections(server: Server, arguments: argparse.Namespace, case: str) -> Measurement:
+    measured = load(
+        server,
+        "connect",
+        concurrency=arguments.concurrency,
+        seconds=arguments.seconds,
+        different=int(case == DIFFERENT),
+    )
+    received = measured["received"]
+    return {
+        **measured,
+        "connections_per_s": received / measured["seconds"],
+        "server_us_per_connection": measured["server_cpu_s"] / received * 1e6,
+    }
 
 
 def table(result: Result) -> str:

@@ -53,12 +53,14 @@ class ConnectionLimit:
         if self._counters.connections + self._beginning >= self._most:
             self._counters.connections_refused += 1
             return _Refused(self)
+        if not self._beginning:
+            # The loop accepts many before it goes on with what is due, and then begins all of them.
+            self._loop.call_soon(self._begun)
         self._beginning += 1
-        self._loop.call_soon(self._begun)
         return self._connection()
 
     def _begun(self) -> None:
-        self._beginning -= 1
+        self._beginning = 0
 
     def refuse(self, transport: asyncio.Transport) -> asyncio.TimerHandle | None:
         """Say why, and leave it to the client to close, for a while; when many are being refused, just close."""

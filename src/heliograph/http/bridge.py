@@ -4,13 +4,13 @@ A refusal by the router or a callee is a WAMP error and is answered with status 
 that is itself wrong gets a 4xx. Either has the body `{"error": <text or URI>, "args": [..], "kwargs": {..}}`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from heliograph.http.exchange import HttpError
-from heliograph.http.lane import LaneRequest, Refusal, Work
+from heliograph.http.lane import Begin, LaneRequest, Refusal, Work
 from heliograph.http.options import BridgeLimits
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.wamp.errors import INVALID_ARGUMENT, INVALID_URI, TIMEOUT, PayloadError, RequestError
@@ -24,11 +24,6 @@ _JSON_TYPE = b"application/json"
 _NO_STORE = b"cache-control: no-store\r\n"
 _ABSENT = msgspec.Raw(b"")
 _NOTHING: Mapping[str, Any] = {}
-
-
-Begin = Callable[[bytes], bytes | Work]
-"""What is done with a body, which is UTF-8: returns the JSON of the answer, or what has to be done for it. Raises
-`RequestError` when the router or a callee refuses, `msgspec.MsgspecError` when the body is not what it should be."""
 
 
 class BridgeCounters(msgspec.Struct):
@@ -85,13 +80,13 @@ class BridgePath:
         else:
             request.begin = self._begin_of(content_type.decode("latin-1"))
 
-    def perform(self, request: LaneRequest, body: bytes) -> bytes | Work:
+    def perform(self, begin: Begin, body: bytes) -> bytes | Work:
         """Do what the body asks."""
         self.counters.requests += 1
         if not body.isascii():
             # msgspec skips over raw payload without looking at its UTF-8.
             body.decode()
-        return request.begin(body)
+        return begin(body)
 
     def refusal(self, error: BaseException) -> Refusal | None:
         """Return what is answered for `error`."""

@@ -21,6 +21,7 @@ from heliograph.transports.turn import BYTES_A_UNIT
 
 if TYPE_CHECKING:
     from heliograph.http.protocol import GuardedHttpProtocol
+    from heliograph.http.repeated_head import RepeatedHead
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,6 +47,11 @@ class Work(Protocol):
         """Stop what is under way: the client has gone."""
 
 
+Begin = Callable[[bytes], bytes | Work]
+"""What is done with a body, which is UTF-8: returns the JSON of the answer, or what has to be done for it. Raises
+what the service makes an answer of."""
+
+
 class LaneService(Protocol):
     """What answers the requests of one path."""
 
@@ -53,9 +59,12 @@ class LaneService(Protocol):
     """Longest body."""
 
     def admit(self, request: LaneRequest, headers: Mapping[bytes, bytes]) -> None:
-        """Judge a request by its head, set its `header_lines`, and perhaps answer it; raises `HttpError`."""
+        """Judge a request by its head, set its `header_lines` and `begin`, and perhaps answer it; raises `HttpError`.
 
-    def perform(self, request: LaneRequest, body: bytes) -> bytes | Work:
+        The same head on the same connection is judged alike, whatever the length of the body: it may be judged once.
+        """
+
+    def perform(self, begin: Begin, body: bytes) -> bytes | Work:
         """Do what the body asks; return the answer's JSON, or what has to be done for it.
 
         Raises:
@@ -92,9 +101,9 @@ class LaneRequest:
     """
 
     __slots__ = (
-        "_answered", "_body_timer", "_connection", "_is_started", "_is_too_long", "_pieces", "_raw_headers", "_service",
-        "_size", "_work", "begin", "disconnected", "header_lines", "keep_alive", "method", "more_body",
-        "response_complete", "response_started",
+        "_answered", "_body_timer", "_connection", "_is_started", "_is_too_long", "_pieces", "_size", "_work", "begin",
+        "disconnected", "header_lines", "keep_alive", "method", "more_body", "raw_headers", "response_complete",
+        "response_started", "service",
     )  # fmt: skip
 
     def __init__(
@@ -107,9 +116,9 @@ class LaneRequest:
         keep_alive: bool,
     ) -> None:
         self._connection = connection
-        self._service = service
+        self.service = service
         self.method = method
-        self._raw_headers = raw_headers
+        self.raw_headers = raw_headers
         self.keep_alive = keep_alive
         self.header_lines = b""
         self.more_body = True
@@ -131,14 +140,29 @@ class LaneRequest:
 
     def _headers(self) -> dict[bytes, bytes]:
         """Return the headers by name; one that came several times is joined by commas."""
-        headers = dict(self._raw_headers)
-        if len(headers) != len(self._raw_headers):
-            joined = headers_by_name(self._raw_headers)
+        headers = dict(self.raw_headers)
+        if len(headers) != len(self.raw_headers):
+            joined = headers_by_name(self.raw_headers)
             return {name.encode("latin-1"): value.encode("latin-1") for name, value in joined.items()}
         return headers
 
-    begin: Callable[[bytes], bytes | Work]
+    begin: Begin
     """What is to be done with the body; set by the service that admits the request."""
+
+    @classmethod
+    def admitted_before(cls, connection: GuardedHttpProtocol, head: RepeatedHead) -> LaneRequest:
+        """Return a request that is all there, and whose head was let in when it came first."""
+        request = cls(connection, head.service, head.method, [], keep_alive=True)
+        request.header_lines = head.header_lines
+        request.begin = head.begin
+        request.more_body = False
+        request._is_started = True
+        return request
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether only its body decides what it is answered."""
+        return self._is_started and not self.response_complete
 
     # What comes.
 
@@ -155,18 +179,18 @@ class LaneRequest:
         self._connection.port.turn.spend(1)
         try:
             headers = self._headers()
-            self._service.admit(self, headers)
+            self.service.admit(self, headers)
             if self.response_complete:
                 return
             # The connection stays open: closed upon unread bytes, it would be reset, and the answer lost with it.
             # Whatever comes of the body is skipped.
             length = headers.get(b"content-length", b"")
-            if self._is_too_long or (length.isdigit() and int(length) > self._service.limit_bytes):
+            if self._is_too_long or (length.isdigit() and int(length) > self.service.limit_bytes):
                 raise self._too_long()
             if headers.get(b"expect", b"").lower() == b"100-continue":
                 self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         except HttpError as error:
-            self._fail(error)
+            self.fail(error)
         else:
             if not self.more_body:
                 self._perform()
@@ -180,11 +204,11 @@ class LaneRequest:
         if self.response_complete or self._is_too_long:
             return
         self._size += len(piece)
-        if self._size > self._service.limit_bytes:
+        if self._size > self.service.limit_bytes:
             self._is_too_long = True
             self._pieces.clear()
             if self._is_started:
-                self._fail(self._too_long())
+                self.fail(self._too_long())
         else:
             self._pieces.append(piece)
 
@@ -202,7 +226,7 @@ class LaneRequest:
         if self._is_started and self.more_body and not self.response_complete and self._body_timer is None:
             self._body_timer = self._connection.loop.call_later(
                 exchange.BODY_TIMEOUT_S,
-                self._fail,
+                self.fail,
                 HttpError(408, "the body did not arrive in time", {"Connection": "close"}),
             )
 
@@ -226,15 +250,19 @@ class LaneRequest:
         turn = connection.port.turn
         turn.spend(len(body) // BYTES_A_UNIT)
         try:
-            result = self._service.perform(self, body)
+            result = self.service.perform(self.begin, body)
         except Exception as error:  # noqa: BLE001 - answered, or logged
-            self._fail(error)
+            self.fail(error)
             return
         if isinstance(result, bytes):
             self.answer(200, result)
         else:
-            self._work = result
-            turn.wait(self)
+            self.work_on(result)
+
+    def work_on(self, work: Work) -> None:
+        """Do the pieces of `work` in turns to come, and answer."""
+        self._work = work
+        self._connection.port.turn.wait(self)
 
     def handle_next(self) -> bool:
         """Do one piece of what waits for its turn; return whether more waits."""
@@ -250,7 +278,7 @@ class LaneRequest:
         try:
             result = self._work.step()
         except Exception as error:  # noqa: BLE001 - answered, or logged
-            self._fail(error)
+            self.fail(error)
             return False
         if result is None:
             return True
@@ -278,12 +306,13 @@ class LaneRequest:
     # What is answered.
 
     def _too_long(self) -> HttpError:
-        return HttpError(413, f"the body may have at most {self._service.limit_bytes} bytes")
+        return HttpError(413, f"the body may have at most {self.service.limit_bytes} bytes")
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Answer what an error is answered with."""
         if self.disconnected or self.response_complete:
             return
-        refusal = self._service.refusal(error)
+        refusal = self.service.refusal(error)
         if refusal is None:
             _LOG.error("a request of the bridge failed because of a defect", exc_info=error)
             self.keep_alive = False

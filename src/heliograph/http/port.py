@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from heliograph.http.first_request import FirstRequest
 from heliograph.http.known_handshakes import KnownHandshakes
-from heliograph.http.lane import LaneRequest
+from heliograph.http.lane import JSON, LaneRequest
 from heliograph.http.paths import Paths
 from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.transports.counters import TransportCounters
@@ -108,4 +108,8 @@ class HttpPort:
         date = formatdate(usegmt=True).encode()
         self.state.default_headers = [(b"date", date), (b"server", SERVER_NAME)]
         self.default_header_lines = b"date: %b\r\nserver: %b\r\n" % (date, SERVER_NAME)
+        self.json_answer_lines = b"HTTP/1.1 200 OK\r\n%bcontent-type: %b\r\ncontent-length: " % (
+            self.default_header_lines,
+            JSON,
+        )
         self._dating = self._loop.call_later(1, self._renew_date)

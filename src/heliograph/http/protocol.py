@@ -21,6 +21,8 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name
 from heliograph.http.lane import LaneRequest, LaneService
+from heliograph.http.repeated_head import RepeatedHead, repeated_head
+from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.transports.websocket_service import Handshake, HandshakeRefused, Opening, WebSocketService
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 PIPELINED_REQUESTS = 16
 """Requests of one connection that may wait while one is answered."""
 
+HEADS_TRIED = 8
+"""Heads of one connection that are kept without being seen again, before its client is believed to repeat none."""
 
 _HEADER_PUNCTUATION_BYTES = len(b": \r\n")
 
@@ -76,6 +80,11 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self.port = port
         self._max_header_bytes = port.options.max_header_bytes
         self._lane_targets = port.paths.lane_targets
+        # The head this client is known to send, and how many are still tried for one.
+        self._repeated: RepeatedHead | None = None
+        self._heads_to_try = HEADS_TRIED
+        # What the parser is fed, if a request begins with it; None from the end of that request's head on.
+        self._fresh: bytes | None = None
         # Answers of the lane to requests that are being read; they leave together.
         self._answers: list[bytes] = []
         self._is_reading = False
@@ -86,6 +95,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         # When the last answer was complete; None while a request is under way.
         self._idle_since: float | None = None
         self._in_head = True
+        # Whether the last request is there whole, as far as the parser goes.
+        self._is_between_requests = True
         # What takes the connection over, once the request for that is complete.
         self._upgrading_to: WebSocketService | None = None
         self.upgrade: Upgrade | None = None
@@ -131,8 +142,20 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         """Read a piece of a request."""
         if self._is_deaf:
             return
-        self._unparsed_bytes += len(data)
         self._is_reading = True
+        if self._is_between_requests and not self._unparsed_bytes:
+            head = self._repeated
+            if head is not None and self.cycle.response_complete and not self.transport.is_closing():
+                data = self._read_repeated(head, data)
+            self._fresh = data
+        if data:
+            self._parse(data)
+        else:
+            self._is_reading = False
+            self._write_answers()
+
+    def _parse(self, data: bytes) -> None:
+        self._unparsed_bytes += len(data)
         failure: Exception | None = None
         try:
             self.parser.feed_data(data)
@@ -140,6 +163,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             # With its traceback it would hold this frame, and this frame it.
             failure = error.with_traceback(None)
         self._is_reading = False
+        self._fresh = None
         if self._answers:
             self._write_answers()
         if failure is not None:
@@ -150,6 +174,45 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self._await_head()
         elif isinstance(self.cycle, LaneRequest):
             self.cycle.await_body()
+
+    def _read_repeated(self, head: RepeatedHead, data: bytes) -> bytes:
+        """Serve the requests at the start of `data` that have the repeated head; return what the parser has to read.
+
+        They are served as the parser's are, but for what can hold one up: that one is left to the parser, too.
+        """
+        port, flow = self.port, self.flow
+        turn, perform = port.turn, head.service.perform
+        at = 0
+        # To read a head is one unit.
+        while turn.has_room_behind(1) and not flow.write_paused:
+            found = head.body_in(data, at)
+            if found is None:
+                break
+            begin, at = found
+            turn.spend(1 + (at - begin) // BYTES_A_UNIT)
+            try:
+                result = perform(head.begin, data[begin:at])
+            except Exception as error:  # noqa: BLE001 - answered, or logged
+                self._continue_repeated(head).fail(error)
+                break
+            if not isinstance(result, bytes):
+                self._continue_repeated(head).work_on(result)
+                break
+            self._answers.append(
+                b"%b%d\r\n%b\r\n%b" % (port.json_answer_lines, len(result), head.header_lines, result)
+            )
+            self.server_state.total_requests += 1
+        if at:
+            self._heads_to_try = HEADS_TRIED
+            if self.cycle.response_complete:
+                self._await_request()
+        return data[at:]
+
+    def _continue_repeated(self, head: RepeatedHead) -> LaneRequest:
+        """Return a request that is known by its head, and is not answered at once, as what is under way."""
+        self._idle_since = None
+        request = self.cycle = LaneRequest.admitted_before(self, head)
+        return request
 
     def _on_failure(self, failure: Exception, data: bytes) -> None:
         if isinstance(failure, httptools.HttpParserUpgrade):
@@ -164,6 +227,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Note that a request begins."""
+        self._is_between_requests = False
         if len(self.pipeline) >= PIPELINED_REQUESTS:
             raise _TooManyRequests
         self.url = b""
@@ -186,6 +250,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Note that the request's headers are there."""
+        fresh, self._fresh = self._fresh, None
         self._in_head = False
         self._unparsed_bytes = 0
         self._idle_since = None
@@ -197,7 +262,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             service = self.port.paths.in_lane(self.url)
         if service is not None:
             self._learn_addresses()
-            self._begin_in_lane(service)
+            self._begin_in_lane(service, fresh)
             return
         self._upgrading_to = self._upgrade_service() if self.parser.should_upgrade() else None
         if self._upgrading_to is None:
@@ -221,7 +286,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         )
         super().on_headers_complete()
 
-    def _begin_in_lane(self, service: LaneService) -> None:
+    def _begin_in_lane(self, service: LaneService, fresh: bytes | None) -> None:
         before = self.cycle
         parser = self.parser
         request = self.cycle = LaneRequest(
@@ -239,6 +304,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             request.ignore()
         elif before is None or before.response_complete:
             request.start()
+            if fresh is not None and self._heads_to_try and request.is_admitted:
+                self._heads_to_try -= 1
+                self._repeated = repeated_head(fresh, request, most_bytes=self._max_header_bytes)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((request, None))
@@ -261,9 +329,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._idle_since = self.loop.time()
-            if self.timeout_keep_alive_task is None:
-                self._await_next(self.timeout_keep_alive)
+            self._await_request()
+
+    def _await_request(self) -> None:
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._await_next(self.timeout_keep_alive)
 
     def _await_next(self, timeout_s: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(timeout_s, self.timeout_keep_alive_handler)
@@ -321,6 +392,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the request is there."""
+        self._is_between_requests = True
         self._unparsed_bytes = 0
         cycle = self.cycle
         if type(cycle) is LaneRequest:

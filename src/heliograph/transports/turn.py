@@ -61,6 +61,10 @@ class Turn:
         """Whether this turn has done as much as it may."""
         return self._work_left <= 0
 
+    def has_room_behind(self, units: int) -> bool:
+        """Return whether this turn may do more when `units` of work are done."""
+        return self._work_left > units
+
     def spend(self, units: int) -> None:
         """Take note of work done in this turn."""
         self._work_left -= units

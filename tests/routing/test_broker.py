@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.routing import broker
 from heliograph.routing.options import (
     AllowedActions,
     Disclosure,
@@ -12,7 +13,7 @@ from heliograph.routing.options import (
     RoleOptions,
 )
 from heliograph.routing.router import Router
-from heliograph.wamp.errors import INVALID_ARGUMENT
+from heliograph.wamp.errors import INVALID_ARGUMENT, RequestError
 from heliograph.wamp.messages import (
     Abort,
     Error,
@@ -20,6 +21,7 @@ from heliograph.wamp.messages import (
     EventDetails,
     Message,
     Published,
+    PublishOptions,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -550,3 +552,62 @@ def test_realms_share_nothing() -> None:
     )
     assert [type(message) for message in messages] == [Subscribed]
     assert subscriber.hears() == []
+
+
+class TestOpenTopics:
+    """What was allowed to all publishers of a role is not decided again, and opens nothing to anybody else."""
+
+    def test_are_open_to_their_role_only(self) -> None:
+        shut = PermissionRule(uri="com.", match="prefix", allow=AllowedActions(subscribe=True))
+        bench = Bench([OPEN_ROLE, RoleOptions(name="reader", permissions=[shut])])
+        writer, reader = bench.join(), bench.join(role="reader")
+        for request in (1, 2):
+            assert isinstance(writer.says(publish(request, "com.x", acknowledge=True))[0], Published)
+            assert isinstance(reader.says(publish(request, "com.x", acknowledge=True))[0], Error)
+        assert bench.router.counters.publications_refused == 2
+
+    def test_are_not_remembered_where_an_authid_decides(self) -> None:
+        own = PermissionRule(uri="com.{authid}", allow=AllowedActions(publish=True))
+        bench = Bench([RoleOptions(name="anonymous", permissions=[own])])
+        a, b = bench.join_as("a"), bench.join_as("b")
+        for request in (1, 2):
+            assert isinstance(a.says(publish(request, "com.a", acknowledge=True))[0], Published)
+            assert isinstance(b.says(publish(request, "com.a", acknowledge=True))[0], Error)
+
+    def test_are_a_bounded_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(broker, "OPEN_TOPICS", 3)
+        bench = Bench()
+        publisher = bench.join()
+        for number in range(20):
+            publisher.says(publish(number + 1, f"com.t{number}", acknowledge=True))
+            assert len(bench.realm.broker._open_topics) <= 3
+        assert bench.router.counters.publications == 20
+
+
+class TestInThisProcess:
+    """Who publishes without a message is judged and counted like those who send one."""
+
+    def test_an_event_is_the_same(self, bench: Bench) -> None:
+        subscriber, publisher = bench.join(), bench.join()
+        subscriber.subscribe(TOPIC)
+        (published,) = publisher.says(publish(1, TOPIC, PlainPayload([1]), acknowledge=True))
+        publication = publisher.session.publish(TOPIC, PublishOptions(), PlainPayload([1]))
+        said, done = subscriber.hears()
+        assert isinstance(published, Published)
+        assert (said.publication, done.publication) == (published.publication, publication)
+        assert (said.subscription, said.details, said.payload) == (
+            done.subscription,
+            done.details,
+            done.payload,
+        )
+        assert bench.router.counters.publications == 2
+
+    @pytest.mark.parametrize("topic", ["wamp.x", "com..x", "com.#", ""])
+    def test_a_refusal_is_the_same(self, bench: Bench, topic: str) -> None:
+        publisher = bench.join()
+        (told,) = publisher.says(publish(1, topic, acknowledge=True))
+        with pytest.raises(RequestError) as raised:
+            publisher.session.publish(topic, PublishOptions(), EMPTY)
+        assert isinstance(told, Error)
+        assert (raised.value.uri, list(raised.value.arguments)) == (told.error, told.payload.decoded()[0])
+        assert bench.router.counters.publications_refused == 2

@@ -34,6 +34,7 @@ from heliograph.wamp.messages import (
     Hello,
     Message,
     Publish,
+    PublishOptions,
     Register,
     Subscribe,
     Unregister,
@@ -41,7 +42,7 @@ from heliograph.wamp.messages import (
     Yield,
     code_of,
 )
-from heliograph.wamp.payload import PlainPayload
+from heliograph.wamp.payload import Payload, PlainPayload
 
 if TYPE_CHECKING:
     from heliograph.routing.authenticators.assembly import Authenticators
@@ -132,13 +133,27 @@ class Session:
         except RequestError as error:
             self._refuse(message, error)
         except PayloadError as error:
-            self._refuse(
-                message, RequestError(error.uri, f"a receiver cannot be given this payload: {error}")
-            )
+            self._refuse(message, _undeliverable(error))
         except ProtocolViolation as violation:
             self.violate(violation)
         except DecisionPending as pending:
             self._wait_for_decision(message, pending)
+
+    def publish(self, topic: str, options: PublishOptions, payload: Payload) -> int:
+        """Publish for somebody in this process, who is sent no message about it; return the publication's id.
+
+        Raises:
+            RequestError: the router refuses.
+            DecisionPending: whether it may has to be waited for, as `receive` does.
+        """
+        try:
+            return self.realm.broker.accept(self, topic, options, payload)
+        except RequestError:
+            self._router.counters.publications_refused += 1
+            raise
+        except PayloadError as error:
+            self._router.counters.publications_refused += 1
+            raise _undeliverable(error) from error
 
     def violate(self, violation: ProtocolViolation) -> None:
         """Abort because the peer broke the protocol.
@@ -433,3 +448,7 @@ class Session:
         },
         State.ABORTED: dict.fromkeys((*REQUESTS_AND_ANSWERS, Goodbye, Abort), _ignore),
     }
+
+
+def _undeliverable(error: PayloadError) -> RequestError:
+    return RequestError(error.uri, f"a receiver cannot be given this payload: {error}")

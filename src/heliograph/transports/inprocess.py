@@ -8,6 +8,7 @@ from msgspec import convert
 from msgspec.structs import replace
 
 from heliograph.auth.principal import Principal
+from heliograph.routing.authorizer import DecisionPending
 from heliograph.routing.router import Router
 from heliograph.routing.session import Session
 from heliograph.wamp.errors import CANCELED, RequestError
@@ -72,9 +73,14 @@ class InProcessSession:
             msgspec.ValidationError: an option has the wrong type.
         """
         checked = convert({**options, "acknowledge": True}, PublishOptions) if options else _ACKNOWLEDGED
-        request = self._requests.next()
-        publication: int | asyncio.Future[int] = self._ask(request, Publish(request, checked, topic, payload))
-        return publication
+        try:
+            return self._session.publish(topic, checked, payload)
+        except DecisionPending:
+            request = self._requests.next()
+            publication: int | asyncio.Future[int] = self._ask(
+                request, Publish(request, checked, topic, payload)
+            )
+            return publication
 
     async def call(
         self, procedure: str, payload: Payload, options: Mapping[str, Any], *, timeout_s: float

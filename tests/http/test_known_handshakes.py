@@ -9,9 +9,11 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from heliograph.http import first_request
 from heliograph.http.known_handshakes import KNOWN_HANDSHAKES, LONGEST_KNOWN_BYTES
+from heliograph.http.upgrade_request import read_upgrade
 from heliograph.wire.websocket import PING, accept_key
-from tests.support.doors import Door
+from tests.support.doors import MAX_HEADER_BYTES, Door
 from tests.support.websocket import masked_frame
 
 KEY = base64.b64encode(bytes(range(16)))
@@ -37,13 +39,35 @@ async def door() -> AsyncIterator[Door]:
 
 
 def never(*_: Any, **__: Any) -> Any:
-    raise AssertionError("a known handshake was parsed")
+    raise AssertionError("it can be done without")
+
+
+async def test_the_first_of_a_kind_makes_no_connection_of_http(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door.leaves_all_to_http = True
+    expected = await door.answer(HANDSHAKE % KEY)
+    assert door.known == 0
+    door.leaves_all_to_http = False
+    monkeypatch.setattr(door.port, "http", never)
+    assert await door.answer(HANDSHAKE % KEY) == expected
+    assert expected[2]
+    assert door.known == 1
+
+
+async def test_behind_another_request_is_left_to_http(door: Door) -> None:
+    behind = b"GET / HTTP/1.1\r\n\r\n" + HANDSHAKE % KEY
+    assert read_upgrade(behind, limit_bytes=MAX_HEADER_BYTES) is None
+    written, _, is_websocket = await door.answer(behind)
+    assert not is_websocket
+    assert b"nothing is served at /" in written
+    assert door.counters.requests_refused == 1
 
 
 async def test_the_second_of_a_kind_is_not_parsed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     ping = masked_frame(PING, b"are you there")
     first = await door.answer(HANDSHAKE % KEY)
-    monkeypatch.setattr(door.port, "http", never)
+    monkeypatch.setattr(first_request, "read_upgrade", never)
     assert first[2]
     assert await door.answer(HANDSHAKE % KEY) == first
     written, _, is_websocket = await door.answer(HANDSHAKE % OTHER_KEY + ping)
@@ -166,18 +190,24 @@ def handshakes(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_are_answered_as_if_none_were_known(data: st.DataObject, loop: asyncio.AbstractEventLoop) -> None:
+def test_are_answered_as_by_a_connection_of_http(
+    data: st.DataObject, loop: asyncio.AbstractEventLoop
+) -> None:
     async def compare() -> None:
-        knowing, forgetful = Door(asyncio.get_running_loop()), Door(asyncio.get_running_loop())
+        knowing, reading, plain = (Door(asyncio.get_running_loop()) for _ in range(3))
+        plain.leaves_all_to_http = True
         kinds = data.draw(st.lists(handshakes(), min_size=1, max_size=2))
         for _ in range(data.draw(st.integers(2, 6))):
             sent = data.draw(st.sampled_from(kinds)).replace(b"KEY", data.draw(KEYS)) + data.draw(BEHIND)
             cut = data.draw(st.one_of(st.just(len(sent)), st.just(len(sent)), st.integers(1, len(sent))))
             pieces = [piece for piece in (sent[:cut], sent[cut:]) if piece]
             event(f"known: {knowing.port.known_handshakes.find(sent) is not None}")
-            forgetful.forget()
-            assert await knowing.answer(*pieces) == await forgetful.answer(*pieces)
-            assert knowing.counters == forgetful.counters
-        await asyncio.gather(knowing.port.drain(0), forgetful.port.drain(0))
+            reading.forget()
+            event(f"read: {read_upgrade(sent, limit_bytes=MAX_HEADER_BYTES) is not None}")
+            expected = await plain.answer(*pieces)
+            assert await knowing.answer(*pieces) == await reading.answer(*pieces) == expected
+            assert knowing.counters == reading.counters == plain.counters
+        assert plain.known == 0
+        await asyncio.gather(*(door.port.drain(0) for door in (knowing, reading, plain)))
 
     loop.run_until_complete(compare())

@@ -4,6 +4,7 @@ import asyncio
 import re
 from typing import Any
 
+from heliograph.http.first_request import FirstRequest
 from heliograph.http.paths import Paths
 from heliograph.http.port import HttpPort
 from heliograph.routing.router import Router
@@ -19,6 +20,8 @@ from heliograph.transports.options import (
 )
 from heliograph.transports.turn import Turn
 from heliograph.transports.websocket_service import WebSocketService
+
+MAX_HEADER_BYTES = 2048
 
 
 class Wire(asyncio.Transport):
@@ -64,11 +67,19 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
+class LeavesAllToHttp(FirstRequest):
+    """A connection whose handshake the protocol of HTTP reads, as it does where it is not the first request."""
+
+    def _is_upgraded(self, _data: bytes) -> bool:
+        return False
+
+
 class Door:
     """A port without a socket."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.leaves_all_to_http = False
         turn = Turn(loop)
         self.counters = TransportCounters()
         router = Router(
@@ -85,7 +96,7 @@ class Door:
             Paths({}),
             self.services.get,
             turn=turn,
-            options=HttpGuardOptions(),
+            options=HttpGuardOptions(max_header_bytes=MAX_HEADER_BYTES),
             counters=self.counters,
             loop=loop,
         )
@@ -93,7 +104,7 @@ class Door:
     def connect(self) -> Wire:
         """Return a new connection."""
         wire = Wire()
-        protocol: Any = self.port.connection()
+        protocol: Any = LeavesAllToHttp(self.port) if self.leaves_all_to_http else self.port.connection()
         wire.set_protocol(protocol)
         protocol.connection_made(wire)
         return wire

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.http.first_request import FirstRequest
 from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.routing.broker import Broker
 from heliograph.routing.session import Session
@@ -546,6 +547,14 @@ class TestOrigin:
             socket.abort()
 
 
+@pytest.fixture(params=["read by HTTP", "read at once"])
+def handshake_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads a handshake that is not known."""
+    if request.param == "read by HTTP":
+        monkeypatch.setattr(FirstRequest, "_is_upgraded", lambda _self, _data: False)
+
+
+@pytest.mark.usefixtures("handshake_reader")
 async def test_nothing_of_the_handshake_lives_as_long_as_the_connection(node: RunningNode) -> None:
     client = await connect_wamp(node.address, "json")
     await client.join()
@@ -554,6 +563,7 @@ async def test_nothing_of_the_handshake_lives_as_long_as_the_connection(node: Ru
 
 
 @pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.usefixtures("handshake_reader")
 async def test_nothing_of_a_connection_that_is_gone_is_left_to_the_garbage_collector(
     node: RunningNode, *, is_known: bool
 ) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from heliograph.http.exchange import headers_by_name
+from heliograph.http.upgrade_request import read_upgrade
+from heliograph.transports.websocket_service import Handshake, HandshakeRefused
+
 if TYPE_CHECKING:
     from heliograph.http.port import HttpPort
 
 
 class FirstRequest(asyncio.Protocol):
-    """A connection that has said nothing yet: it knows no HTTP, and leaves that to a protocol that does.
+    """A connection that has said nothing yet: it speaks no HTTP, and leaves that to a protocol that does.
 
-    A WebSocket's handshake that is known does without: that protocol weighs 6 KiB and takes 30 µs to make.
+    A WebSocket's handshake does without: that protocol weighs 6 KiB and takes 30 µs to make.
 
     Args:
         port: what it shares with others.
@@ -39,12 +43,34 @@ class FirstRequest(asyncio.Protocol):
             return
         port = self._port
         found = port.known_handshakes.find(data)
-        if found is None:
+        if found is not None:
+            self._leave()
+            found.service.open(found.opening, found.key, self._transport, found.early)
+        elif not self._is_upgraded(data):
             self._leave_to_http(data)
-            return
-        port.silent.end(self)
-        port.counters.connections -= 1
-        found.service.open(found.opening, found.key, self._transport, found.early)
+
+    def _is_upgraded(self, data: bytes) -> bool:
+        """Open a WebSocket if that is plainly asked for; whatever is wrong with one is for HTTP to say."""
+        port = self._port
+        request = read_upgrade(data, limit_bytes=port.options.max_header_bytes)
+        if request is None or port.paths.is_in_lane(request.target):
+            return False
+        service = port.websocket_for(request.target, request.headers)
+        if service is None:
+            return False
+        handshake = Handshake(request.method, headers_by_name(request.headers))
+        try:
+            opening = service.accept(handshake, self._transport, data[request.head_bytes :])
+        except HandshakeRefused:
+            return False
+        self._leave()
+        if opening is not None:
+            port.known_handshakes.remember(data[: request.head_bytes], service, opening)
+        return True
+
+    def _leave(self) -> None:
+        self._port.silent.end(self)
+        self._port.counters.connections -= 1
 
     def _leave_to_http(self, data: bytes) -> None:
         port = self._port
@@ -53,10 +79,6 @@ class FirstRequest(asyncio.Protocol):
         self._transport.set_protocol(http)
         http.connection_made(self._transport)
         http.data_received(data)
-        if http.upgrade is not None:
-            port.known_handshakes.remember(
-                data[: http.upgrade.head_bytes], http.upgrade.service, http.upgrade.opening
-            )
 
     def end(self) -> None:
         """Close; nothing was asked, so nothing is answered."""
@@ -64,5 +86,4 @@ class FirstRequest(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Take note that the client is gone."""
-        self._port.silent.end(self)
-        self._port.counters.connections -= 1
+        self._leave()

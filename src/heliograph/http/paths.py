@@ -32,6 +32,10 @@ class Paths:
         """The usual targets of the lane's requests."""
         self.has_lane = bool(lane)
 
+    def is_in_lane(self, target: bytes) -> bool:
+        """Return whether a service of the lane answers at a request's target."""
+        return target in self.lane_targets or (self.has_lane and self.in_lane(target) is not None)
+
     def in_lane(self, target: bytes) -> LaneService | None:
         """Return the service of the lane that answers at a request's target, None for an application's."""
         try:

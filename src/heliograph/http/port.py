@@ -13,6 +13,7 @@ from heliograph.http.known_handshakes import KnownHandshakes
 from heliograph.http.lane import JSON, LaneRequest
 from heliograph.http.paths import Paths
 from heliograph.http.protocol import GuardedHttpProtocol
+from heliograph.http.upgrade_request import Headers, upgrade_asked
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deadlines import Deadlines
 from heliograph.transports.options import HttpGuardOptions
@@ -80,6 +81,19 @@ class HttpPort:
             head_due_s: when the first request's head must be complete, by the loop's clock.
         """
         return GuardedHttpProtocol(self, self._config, self._loop, head_due_s)
+
+    def websocket_for(self, target: bytes, headers: Headers) -> WebSocketService | None:
+        """Return what takes the connection of an upgrade over; None if it is to be answered as any request.
+
+        Args:
+            target: of the request.
+            headers: of the request.
+        """
+        # Other upgrades, such as h2c, are left alone.
+        if upgrade_asked(headers) != b"websocket":
+            return None
+        path = target.partition(b"?")[0].decode("latin-1")
+        return self.websocket_at(path.strip("/"))
 
     async def drain(self, timeout_s: float) -> None:
         """Let requests under way end, for at most `timeout_s` seconds, and close all connections."""

@@ -11,7 +11,7 @@ import asyncio
 import http
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import httptools
 from uvicorn.config import Config
@@ -22,8 +22,9 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name
 from heliograph.http.lane import LaneRequest, LaneService
 from heliograph.http.repeated_head import RepeatedHead, repeated_head
+from heliograph.http.upgrade_request import HEADER_PUNCTUATION_BYTES
 from heliograph.transports.turn import BYTES_A_UNIT
-from heliograph.transports.websocket_service import Handshake, HandshakeRefused, Opening, WebSocketService
+from heliograph.transports.websocket_service import Handshake, HandshakeRefused, WebSocketService
 
 if TYPE_CHECKING:
     from heliograph.http.port import HttpPort
@@ -34,8 +35,6 @@ PIPELINED_REQUESTS = 16
 HEADS_TRIED = 8
 """Heads of one connection that are kept without being seen again, before its client is believed to repeat none."""
 
-_HEADER_PUNCTUATION_BYTES = len(b": \r\n")
-
 
 class _HeadTooLarge(Exception):  # noqa: N818 - what the parser is stopped with
     """Target, headers and trailers of one request are more than allowed."""
@@ -43,20 +42,6 @@ class _HeadTooLarge(Exception):  # noqa: N818 - what the parser is stopped with
 
 class _TooManyRequests(Exception):  # noqa: N818 - what the parser is stopped with
     """More requests than may wait came in one go."""
-
-
-class Upgrade(NamedTuple):
-    """An upgrade that was accepted.
-
-    Attributes:
-        service: has taken the connection over.
-        opening: how, and how it would open any other like it.
-        head_bytes: of what had come last, up to the end of the request.
-    """
-
-    service: WebSocketService
-    opening: Opening
-    head_bytes: int
 
 
 class GuardedHttpProtocol(HttpToolsProtocol):
@@ -99,8 +84,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._is_between_requests = True
         # What takes the connection over, once the request for that is complete.
         self._upgrading_to: WebSocketService | None = None
-        self.upgrade: Upgrade | None = None
-        """The upgrade that was accepted, where others like it would be, too."""
         # None once it is complete: further ones have all the time from their first byte.
         self._first_head_due_s = head_due_s
         # Bytes of the current request's target, headers and trailers.
@@ -216,7 +199,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _on_failure(self, failure: Exception, data: bytes) -> None:
         if isinstance(failure, httptools.HttpParserUpgrade):
-            self._upgrade(data, failure.args[0])
+            self._upgrade(data[failure.args[0] :])
         # What a callback raises comes as the context of the parser's own error.
         elif isinstance(failure.__context__, _HeadTooLarge):
             self._refuse(431, f"headers may have at most {self._max_header_bytes} bytes")
@@ -243,7 +226,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer behind the body."""
-        self._head_bytes += len(name) + len(value) + _HEADER_PUNCTUATION_BYTES
+        self._head_bytes += len(name) + len(value) + HEADER_PUNCTUATION_BYTES
         if self._head_bytes > self._max_header_bytes:
             raise _HeadTooLarge
         self.headers.append((name.lower(), value))
@@ -423,14 +406,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _upgrade_service(self) -> WebSocketService | None:
         """Return what takes the request's connection over; None if it is to be answered as any request."""
-        # Other upgrades, such as h2c, are left alone: the request is answered as plain HTTP. So is HTTP/1.0: "The
-        # method of the request MUST be GET, and the HTTP version MUST be at least 1.1" (RFC 6455, section 4.1).
-        if self._get_upgrade() != b"websocket" or self.parser.get_http_version() != "1.1":
+        # HTTP/1.0 is answered as any request: "The method of the request MUST be GET, and the HTTP version MUST be at
+        # least 1.1" (RFC 6455, section 4.1).
+        if self.parser.get_http_version() != "1.1":
             return None
-        path = self.url.partition(b"?")[0].decode("latin-1")
-        return self.port.websocket_at(path.strip("/"))
+        return self.port.websocket_for(self.url, self.headers)
 
-    def _upgrade(self, data: bytes, head_bytes: int) -> None:
+    def _upgrade(self, early: bytes) -> None:
         service = self._upgrading_to
         if service is None:
             # The parser stops at any upgrade, so this is the connection's last request.
@@ -441,14 +423,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             return
         handshake = Handshake(self.parser.get_method().decode("ascii"), headers_by_name(self.headers))
         try:
-            opening = service.accept(handshake, self.transport, data[head_bytes:])
+            service.accept(handshake, self.transport, early)
         except HandshakeRefused as refusal:
             self.port.counters.upgrades_refused += 1
             self._respond(refusal.status, refusal.text, refusal.headers)
         else:
             self._leave_to_websocket()
-            if opening is not None:
-                self.upgrade = Upgrade(service, opening, head_bytes)
 
     def _leave_to_websocket(self) -> None:
         self._stop_stalled_timer()

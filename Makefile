@@ -31,7 +31,7 @@ lint: ## Check style, types and the rooms' import rules
 	@lint-imports
 	@$(npm) run lint --if-present
 
-bench: ## Measure everything beside others, 20 minutes; ARGS=rpc one question, ARGS=setup installs the others
+bench: ## Measure everything beside others, 25 minutes; ARGS=rpc one question, ARGS=setup installs the others
 	@tools/bootstrap dev
 	@python -m benchmarks $(or $(ARGS),all)
 

@@ -123,9 +123,9 @@ def _parser() -> argparse.ArgumentParser:
         )
         inner.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="whom to measure")
         question.add_arguments(inner)
-    everything = questions.add_parser("all", help="every question, then the targets: about 20 minutes")
+    everything = questions.add_parser("all", help="every question, then the targets: about 25 minutes")
     _add_rounds(everything)
-    everything.add_argument("--quick", action="store_true", help="one short round each: a few minutes")
+    everything.add_argument("--quick", action="store_true", help="one short round each: about 6 minutes")
     shown = questions.add_parser("show", help="the targets against the results that are there")
     for inner in (everything, shown):
         inner.add_argument(

@@ -35,7 +35,9 @@ FULL: dict[str, Plan] = {
 
 # Behind those above, for a look.
 QUICK: dict[str, Plan] = {
-    **{question: Plan(0.3, ["--rounds", "1", "--seconds", "1"]) for question in FULL},
+    **{question: Plan(0.4, ["--rounds", "1", "--seconds", "1"]) for question in FULL},
+    "memory": Plan(0.6, ["--rounds", "1", "--connections", "1000"]),
+    "busy-site": Plan(0.5, ["--rounds", "1", "--seconds", "1", "--stretches", "2"]),
     "slow-reader": Plan(1, ["--stalled-seconds", "15"]),
     "growth": Plan(1, ["--rounds", "1", "--seconds", "0.5", "--subscribers", "10", "100", "1000"]),
 }

@@ -34,7 +34,7 @@ static void connecting(void) {
             open--;
         }
     }
-    double seconds = now_s() - start;
+    double seconds = taken_s(start, end);
     printf("{");
     print_count("begun", begun);
     print_count("received", openings.count);

@@ -10,7 +10,7 @@ enum { DRAIN_S = 5, STAMP_DIGITS = 16 };
 static long long received;
 static struct histogram deliveries;
 static int is_stamped; /* whether each delivery's age counts */
-static double progress_s; /* when something was received last */
+static double progress_s; /* when something came last */
 
 /* A JSON object of about `bytes` bytes with the time it is due; `stamp` tells where that stands. */
 static char *payload_text(int bytes, char **stamp) {
@@ -59,6 +59,9 @@ static void stay(int fd) { (void)fd; }
 
 /* Whether nothing has come for so long that nothing will. */
 static int is_drained(double now, double end) { return now > end + DRAIN_S && now > progress_s + DRAIN_S; }
+
+/* How long it took until the last came; waiting for what was lost does not count, which would make a server seem slow. */
+static double taken_s(double start, double end) { return (progress_s > end ? progress_s : end) - start; }
 
 static void must_count_events(int fd, const struct dialect *dialect) {
     if (count_events(fd, dialect)) return;

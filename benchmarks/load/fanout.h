@@ -97,7 +97,7 @@ static void fanout(void) {
     double start = now_s();
     long long published = rate > 0 ? publish_at_rate(count, rate, start, start + duration)
                                    : publish_window(count, number("in_flight", "1"), start + duration);
-    double seconds = now_s() - start;
+    double seconds = taken_s(start, start + duration);
     for (int i = 0; i < stalled; i++) ended += is_ended(idle[i]);
     printf("{");
     print_count("published", published);

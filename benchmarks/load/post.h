@@ -73,12 +73,13 @@ static int take_answer(int fd) {
     int status = answer_status(&streams[fd], &size);
     if (!status) return 0;
     answered++;
+    progress_s = now_s();
     if (status / 100 == 2) {
         accepted++;
     } else if (!refused++) {
         first_refusal = status;
     }
-    note_latency(&answers, now_s() - due_at[fd]);
+    note_latency(&answers, progress_s - due_at[fd]);
     stream_drop(&streams[fd], size);
     return 1;
 }
@@ -125,7 +126,7 @@ static void post(void) {
             else if (take_answer(fd)) free_posters[free_count++] = fd;
         }
     }
-    double seconds = now_s() - start;
+    double seconds = taken_s(start, end);
     printf("{");
     print_count("posted", posted);
     print_count("accepted", accepted);

@@ -74,7 +74,7 @@ static void rpc(void) {
             if (!is_open) fail("closed by the router");
         }
     }
-    double seconds = now_s() - start;
+    double seconds = taken_s(start, end);
     printf("{");
     print_count("called", called);
     print_count("received", calls.count);

@@ -15,7 +15,7 @@ WARMING = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what can be chosen."""
-    parser.add_argument("--connections", type=int, default=1000, help="default: %(default)s")
+    parser.add_argument("--connections", type=int, default=2500, help="default: %(default)s")
 
 
 def measure(arguments: argparse.Namespace) -> Result:

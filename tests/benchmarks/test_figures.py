@@ -62,7 +62,7 @@ class TestLimit:
 
 def posting(posts_per_s: float, share: float) -> dict[str, Measurement]:
     return {
-        "one event a body": {"posts_per_s": posts_per_s, "server_cpu_share": share, "server_cores": 1},
+        "one event a body": {"events_per_s": posts_per_s, "server_cpu_share": share, "server_cores": 1},
     }
 
 

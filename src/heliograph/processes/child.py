@@ -18,6 +18,7 @@ import msgspec
 from heliograph.processes.options import ChildOptions
 from heliograph.processes.output import OutputForwarder
 from heliograph.processes.parent import PARENT_FD_VARIABLE
+from heliograph.processes.priority import lower_priority
 
 logger = logging.getLogger("heliograph.processes")
 
@@ -259,7 +260,7 @@ class ChildProcess:
             os.close(parent_reader)
             if output_writer >= 0:
                 os.close(output_writer)
-        _lower_priority(self._process.pid, self._options.niceness)
+        lower_priority(self._process, self._options.niceness)
         return self._process
 
     async def _open_output(self) -> int:
@@ -327,12 +328,6 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
     # A group that has ended is no error: its leader may have been its last process.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
-
-
-def _lower_priority(pid: int, niceness: int) -> None:
-    # It may have ended already, which the caller finds out.
-    with contextlib.suppress(ProcessLookupError):
-        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
 
 
 @contextlib.contextmanager

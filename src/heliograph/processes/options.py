@@ -20,7 +20,7 @@ class ChildOptions(msgspec.Struct, frozen=True, kw_only=True):
         environment: its whole environment; the parent's when absent.
         stdin: bytes it reads on its standard input, then end of file.
         description: what it runs, for the message about a failure; its program when absent.
-        niceness: added to the parent's niceness, 0 to 19.
+        niceness: added to the parent's niceness, and its session's to that of the parent's session, 0 to 19.
         ready_timeout_s: seconds it may take until it is ready.
         grace_s: seconds between SIGTERM and SIGKILL when it is stopped.
         backoff_initial_s: longest wait before the first restart, doubled for each further one.

@@ -18,28 +18,29 @@ class Plan(NamedTuple):
 
 
 FULL: dict[str, Plan] = {
-    "fanout": Plan(2, ["--seconds", "2"]),
-    "formats": Plan(1, ["--seconds", "1.5"]),
-    "patterns": Plan(1, ["--seconds", "1"]),
-    "post": Plan(1, ["--seconds", "2"]),
+    "fanout": Plan(4, ["--seconds", "2"]),
+    "formats": Plan(0.8, ["--seconds", "1.5"]),
+    "patterns": Plan(1.5, ["--seconds", "1"]),
+    "post": Plan(0.8, ["--seconds", "2"]),
     "latency": Plan(1, ["--seconds", "4"]),
     "rpc": Plan(1, ["--seconds", "2"]),
-    "connect": Plan(1, ["--seconds", "2"]),
-    "memory": Plan(1),
-    "startup": Plan(1),
-    "publish-api": Plan(1, ["--seconds", "2"]),
-    "busy-site": Plan(2, ["--seconds", "3"]),
-    "slow-reader": Plan(4, ["--rounds", "1", "--peers", "heliograph"]),
-    "growth": Plan(2, ["--rounds", "1", "--seconds", "1"]),
+    "connect": Plan(2.2, ["--seconds", "2"]),
+    "memory": Plan(2.8),
+    "startup": Plan(1.3),
+    "publish-api": Plan(1.2, ["--seconds", "2"]),
+    "busy-site": Plan(3, ["--seconds", "3"]),
+    "slow-reader": Plan(3.8, ["--rounds", "1", "--peers", "heliograph"]),
+    "growth": Plan(1.2, ["--rounds", "1", "--seconds", "1"]),
 }
 
 # Behind those above, for a look.
 QUICK: dict[str, Plan] = {
     **{question: Plan(0.4, ["--rounds", "1", "--seconds", "1"]) for question in FULL},
+    "fanout": Plan(1, ["--rounds", "1", "--seconds", "1"]),
     "memory": Plan(0.6, ["--rounds", "1", "--connections", "1000"]),
     "busy-site": Plan(0.5, ["--rounds", "1", "--seconds", "1", "--stretches", "2"]),
     "slow-reader": Plan(1, ["--stalled-seconds", "15"]),
-    "growth": Plan(1, ["--rounds", "1", "--seconds", "0.5", "--subscribers", "10", "100", "1000"]),
+    "growth": Plan(0.5, ["--rounds", "1", "--seconds", "0.5", "--subscribers", "10", "100", "1000"]),
 }
 
 

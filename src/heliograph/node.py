@@ -312,5 +312,5 @@ def _random_ids() -> RandomId:
     # Ids are public and guard nothing; a seeded Mersenne twister draws them five times faster than `secrets`.
     draw = random.SystemRandom().getrandbits(256)
     generator = random.Random(draw)  # noqa: S311
-    draw_bits = generator.getrandbits
-    return lambda: draw_bits(MAX_ID.bit_length() - 1) + 1
+    draw_bits, bits = generator.getrandbits, MAX_ID.bit_length() - 1
+    return lambda: draw_bits(bits) + 1

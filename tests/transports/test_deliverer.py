@@ -89,3 +89,25 @@ async def test_work_is_counted_by_receivers_and_by_bytes(turn: Turn, size: int, 
     peers: list[Any] = [Peer(WebSocketFormat(JSON)) for _ in range(3)]
     OutboxDeliverer(turn).deliver([(event(EncodedPayload(JSON, b'["%b"]' % (b"x" * size), b"")), peers)])
     assert WORK_BUDGET - turn._work_left == 3 * units
+
+
+@pytest.mark.parametrize("size", [1, BYTES_A_UNIT, 5 * BYTES_A_UNIT])
+async def test_to_one_peer_it_is_the_same_and_costs_as_much_as_to_each_of_several(
+    turn: Turn, size: int
+) -> None:
+    alone: Any = Peer(CountingFormat(JSON))
+    several: list[Any] = [Peer(alone.wire_format) for _ in range(3)]
+    sent = event(EncodedPayload(JSON, b'["%b"]' % (b"a" * size), b""))
+    turn.keeps_keys = True
+
+    def cost(peers: list[Any]) -> int:
+        before = turn._work_left
+        OutboxDeliverer(turn).deliver([(sent, peers)])
+        return before - turn._work_left
+
+    assert cost([alone]) * 3 == cost(several) > 0
+    assert alone.outbox == several[0].outbox
+    for peer in (alone, *several):
+        assert turn.key_of(peer.outbox[0]) == (1, None)
+    await asyncio.sleep(0)
+    assert [peer.flushes for peer in (alone, *several)] == [1] * 4

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from heliograph.wamp.messages import (
     MESSAGE_TYPES,
+    PLAIN_EVENT,
     CallOptions,
     CloseDetails,
     Event,
@@ -27,7 +28,7 @@ from heliograph.wamp.messages import (
     YieldOptions,
     code_of,
 )
-from heliograph.wamp.payload import EMPTY, EncodedPayload, PlainPayload
+from heliograph.wamp.payload import EMPTY, BarePayload, EncodedPayload, Payload, PlainPayload
 from heliograph.wire.serializers import SERIALIZER_NAMES, serializer
 from heliograph.wire.serializers.serializer import Serializer
 from tests.wire.strategies import PAYLOADS, VALUES, struct
@@ -131,6 +132,33 @@ def test_the_payload_is_not_written_anew_for_its_own_format() -> None:
     assert isinstance(message, Publish)
     event = Event(5, 6, EventDetails(), message.payload)
     assert serializer("json").encode(event) == b'[36,5,6,{},[ 1.50, "\\u00e4" ],{"k":\t1e2}]'
+
+
+PAYLOADS: list[Payload] = [
+    *(
+        EMPTY,
+        PlainPayload(),
+        PlainPayload([1, "ü"]),
+        PlainPayload([], {"a": 1}),
+        PlainPayload([1], {"a": b"x"}),
+    ),
+    *(
+        EncodedPayload(serializer("json"), *parts)
+        for parts in ((b"[1]", b""), (b"[]", b'{"a":1}'), (b"", b""))
+    ),
+    *(EncodedPayload(serializer("msgpack"), *parts) for parts in ((b"\x91\x01", b""), (b"\x90", b"\x80"))),
+    BarePayload(b"packed"),
+]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=repr)
+def test_a_plain_event_is_written_as_any_other(written: Serializer, payload: Payload) -> None:
+    for subscription, publication in ((1, 1), (2**53, 2**53)):
+        plain, other = (
+            written.encode(Event(subscription, publication, details, payload))
+            for details in (PLAIN_EVENT, EventDetails())
+        )
+        assert plain == other
 
 
 def test_the_payload_is_a_copy_of_the_bytes_that_came() -> None:

@@ -173,18 +173,20 @@ class BridgeRequest(msgspec.Struct):
 
     def payload(self) -> Payload:
         """Return args and kwargs as a payload; raises `msgspec.ValidationError` unless they are list and object."""
-        args = b"" if self.args is _ABSENT else _raw(self.args, b"[", "`args` must be a list")
-        kwargs = b"" if self.kwargs is _ABSENT else _raw(self.kwargs, b"{", "`kwargs` must be an object")
-        if not args and not kwargs:
-            return EMPTY
-        return EncodedPayload(_JSON, args or b"[]", kwargs)
+        # A copy: the rest of the body, which the raw value is a part of, is not kept with it.
+        args = bytes(self.args)
+        if not args.startswith(b"["):
+            args = _absent(args, "`args` must be a list")
+        if self.kwargs is _ABSENT:
+            return EncodedPayload(_JSON, args, b"") if args else EMPTY
+        kwargs = bytes(self.kwargs)
+        if not kwargs.startswith(b"{"):
+            kwargs = _absent(kwargs, "`kwargs` must be an object")
+        return EncodedPayload(_JSON, args or b"[]", kwargs) if args or kwargs else EMPTY
 
 
-def _raw(value: msgspec.Raw, opener: bytes, text: str) -> bytes:
-    # A copy: the rest of the body, which the raw value is a part of, is not kept with it.
-    raw = bytes(value)
-    if raw.startswith(opener):
-        return raw
-    if raw == b"null":
+def _absent(raw: bytes, text: str) -> bytes:
+    """Return nothing for what stands for nothing; raises `msgspec.ValidationError` with `text` for all else."""
+    if raw in (b"", b"null"):
         return b""
     raise msgspec.ValidationError(text)

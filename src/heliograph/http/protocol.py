@@ -165,9 +165,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         """
         port, flow = self.port, self.flow
         turn, perform = port.turn, head.service.perform
-        at = 0
+        at, length = 0, len(data)
         # To read a head is one unit.
-        while turn.has_room_behind(1) and not flow.write_paused:
+        while at < length and turn.has_room_behind(1) and not flow.write_paused:
             found = head.body_in(data, at)
             if found is None:
                 break

@@ -39,7 +39,8 @@ class Publishing:
         """Publish an event and return `{"id": <publication>}`, or the events of an array and return a list of those."""
         if not body.startswith(b"{") and body.lstrip(_WHITE_SPACE).startswith(b"["):
             return self._publish_many(self._many.array(body))
-        publication = self.publish(self._decode(body))
+        said = self._decode(body)
+        publication = self._publish(said.topic, said.payload(), said.options)
         if isinstance(publication, int):
             return b'{"id":%d}' % publication
         return Undecided(publication)

@@ -50,6 +50,10 @@ class OutboxDeliverer:
         if len(deliveries) == 1:
             ((event, peers),) = deliveries
             receivers = cast(Collection[OutboxPeer], peers)
+            if len(receivers) == 1:
+                (receiver,) = receivers
+                self._put_one(event, receiver)
+                return
             self._put(event, _frames(event, receivers), receivers)
             return
         encoded = [
@@ -57,6 +61,19 @@ class OutboxDeliverer:
         ]
         for event, frames, peers in encoded:
             self._put(event, frames, cast(Collection[OutboxPeer], peers))
+
+    def _put_one(self, event: Event, receiver: OutboxPeer) -> None:
+        """Put an event into one outbox: without tables of formats, which cost as much again."""
+        wire_format = receiver.wire_format
+        frame = wire_format.frame(event)
+        turn = self._turn
+        if turn.keeps_keys:
+            turn.note_event((frame,), (event.subscription, event.details.topic))
+        outbox = receiver.outbox
+        if not outbox:
+            turn.dirty.append(receiver)
+        outbox.append(frame)
+        turn.spend(wire_format.delivery_units * (1 + len(frame) // BYTES_A_UNIT))
 
     def _put(self, event: Event, frames: dict[WireFormat, Any], receivers: Collection[OutboxPeer]) -> None:
         if self._turn.keeps_keys:

@@ -15,6 +15,7 @@ from heliograph.wamp.errors import CANCELED, RequestError
 from heliograph.wamp.features import CALLER_PASSTHRU, PUBLISHER_PASSTHRU
 from heliograph.wamp.ids import SequentialIds
 from heliograph.wamp.messages import (
+    PLAIN_PUBLISH,
     Call,
     CallOptions,
     Error,
@@ -25,8 +26,6 @@ from heliograph.wamp.messages import (
     Result,
 )
 from heliograph.wamp.payload import Payload
-
-_ACKNOWLEDGED = PublishOptions(acknowledge=True)
 
 
 class InProcessSession:
@@ -72,13 +71,14 @@ class InProcessSession:
             RequestError: the router refuses.
             msgspec.ValidationError: an option has the wrong type.
         """
-        checked = convert({**options, "acknowledge": True}, PublishOptions) if options else _ACKNOWLEDGED
+        checked = convert({**options, "acknowledge": True}, PublishOptions) if options else PLAIN_PUBLISH
         try:
             return self._session.publish(topic, checked, payload)
         except DecisionPending:
             request = self._requests.next()
+            acknowledged = replace(checked, acknowledge=True)
             publication: int | asyncio.Future[int] = self._ask(
-                request, Publish(request, checked, topic, payload)
+                request, Publish(request, acknowledged, topic, payload)
             )
             return publication
 

@@ -147,6 +147,10 @@ class PublishOptions(PassthruOptions, frozen=True):
     eligible_authrole: list[str] | None = None
 
 
+PLAIN_PUBLISH = PublishOptions()
+"""The options of most publications, apart from `acknowledge`; the broker need not look at this very object."""
+
+
 class Publish(Message, frozen=True, tag=codes.PUBLISH):
     """[PUBLISH, Request|id, Options|dict, Topic|uri, Arguments|list, ArgumentsKw|dict]"""
 
@@ -215,6 +219,10 @@ class EventDetails(PassthruOptions, frozen=True):
     publisher_authrole: str | None = None
     trustlevel: int | None = None
     retained: bool | None = None
+
+
+PLAIN_EVENT = EventDetails()
+"""The details of most events. A format may tell them by this very object, and spare looking for what they lack."""
 
 
 class Event(Message, frozen=True, tag=codes.EVENT):

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
@@ -52,7 +51,7 @@ CLOSE_TIMEOUT_S = 2.0
 DRAIN_TIMEOUT_S = 1.0
 
 
-class EitherReader:
+class EitherReader(MessageReader):
     """Puts messages of both kinds together: a text reader and a binary reader, each message by one of them.
 
     Args:
@@ -60,38 +59,43 @@ class EitherReader:
         may_be_compressed: whether permessage-deflate was negotiated.
     """
 
+    __slots__ = ("_is_between", "_of_kind", "_reading")
+
     def __init__(self, max_message_bytes: int, *, may_be_compressed: bool) -> None:
-        self._readers = {
+        super().__init__(TEXT, max_message_bytes, may_be_compressed=may_be_compressed)
+        self._of_kind = {
             kind: MessageReader(kind, max_message_bytes, may_be_compressed=may_be_compressed)
             for kind in (TEXT, BINARY)
         }
-        self._kind = TEXT
-        self._is_within_message = False
+        self._reading = TEXT
+        self._is_between = True
 
     @property
-    def is_compressed(self) -> bool:
-        """Whether the message that was read last is compressed."""
-        return self._readers[self._kind].is_compressed
+    def is_within_message(self) -> bool:
+        """Whether a message has begun and more of its fragments are to come."""
+        return not self._is_between
 
-    def read(self, opcode: int, payload: bytes, *, fin: bool, **bits: Any) -> bytes | None:
+    def read(
+        self, opcode: int, payload: bytes, *, fin: bool, reserved: bool, rsv1: bool = False
+    ) -> bytes | None:
         """Take one data frame and return the message it completes, if it does, behind a byte that tells its kind.
 
         Raises:
             WebSocketViolation: the frame may not stand here.
         """
-        if opcode != CONTINUATION and not self._is_within_message:
-            self._kind = opcode
-        message = self._readers[self._kind].read(opcode, payload, fin=fin, **bits)
-        self._is_within_message = not fin
-        return None if message is None else bytes((self._kind,)) + message
+        if opcode != CONTINUATION and self._is_between:
+            self._reading = opcode
+        reader = self._of_kind[self._reading]
+        message = reader.read(opcode, payload, fin=fin, reserved=reserved, rsv1=rsv1)
+        self.is_compressed = reader.is_compressed
+        self._is_between = fin
+        return None if message is None else bytes((self._reading,)) + message
 
 
 class EchoConnection(WebSocketConnection):
     """A WebSocket connection that sends back what it gets."""
 
     __slots__ = ("_deflate",)
-
-    _reader: EitherReader  # type: ignore[assignment]  # it reads as a MessageReader does
 
     def __init__(
         self,

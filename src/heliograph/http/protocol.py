@@ -23,6 +23,7 @@ from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name
 from heliograph.http.lane import LaneRequest, LaneService
 from heliograph.http.repeated_head import RepeatedHead, repeated_head
 from heliograph.http.upgrade_request import HEADER_PUNCTUATION_BYTES
+from heliograph.transports.direct_write import descriptor_of, direct_write
 from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.transports.websocket_service import Handshake, HandshakeRefused, WebSocketService
 
@@ -100,6 +101,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         # As uvicorn's, but for the addresses, which take two sockets to learn: a WebSocket does without.
         self.connections.add(self)
         self.transport = transport
+        self._descriptor = descriptor_of(transport)
         self.flow = FlowControl(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
 
@@ -362,7 +364,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def _write_answers(self) -> None:
         answers, self._answers = self._answers, []
         if answers and not self.transport.is_closing():
-            self.transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
+            data = answers[0] if len(answers) == 1 else b"".join(answers)
+            direct_write(self.transport, self._descriptor, data)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the request's body."""

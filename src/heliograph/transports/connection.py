@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.peer import GONE
 from heliograph.routing.session import Session, State
-from heliograph.transports.direct_write import descriptor_of, direct_write
+from heliograph.transports.direct_write import descriptor_of, direct_write, write_at_once
 from heliograph.transports.overload import RETRY_S, Conflation, without_newest
 from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.wamp.errors import ProtocolViolation
@@ -326,16 +326,21 @@ class Connection(ABC):
         if not outbox:
             return
         transport = self._transport
-        waiting = transport.get_write_buffer_size()
-        is_usual = not (waiting or self._pongs or self._closing or self._behind is not None)
-        if is_usual and not transport.is_closing():
-            self._write(outbox)
-            outbox.clear()
-        else:
-            self._flush_with_care(waiting)
+        if (
+            transport.get_write_buffer_size()
+            or self._pongs
+            or self._closing
+            or self._behind is not None
+            or transport.is_closing()
+        ):
+            self._flush_with_care()
+            return
+        data = self._finished(outbox)
+        outbox.clear()
+        write_at_once(transport, self._descriptor, data)
 
-    def _flush_with_care(self, waiting: int) -> None:
-        """Write what may be written of the outbox; the transport has `waiting` bytes to send already."""
+    def _flush_with_care(self) -> None:
+        """Write what may be written of the outbox, where something else is to be written or nothing any more."""
         outbox = self.outbox
         if self._pongs:
             # A ping between the parts of a message is answered before the message is.
@@ -347,6 +352,7 @@ class Connection(ABC):
         if self._behind is not None:
             self._keep(self._behind)
             return
+        waiting = self._transport.get_write_buffer_size()
         room = self._service.limits.outbox_bytes - waiting
         if waiting and sum(map(len, outbox)) > room:
             if self._policy == "disconnect":
@@ -354,10 +360,11 @@ class Connection(ABC):
             else:
                 self._make_room(room)
         if outbox:
-            self._write(outbox)
+            self._transport.write(self._finished(outbox))
             outbox.clear()
 
-    def _write(self, frames: list[bytes]) -> None:
+    def _finished(self, frames: list[bytes]) -> bytes:
+        """Return what is written for `frames`, and count it."""
         if self._framer is not None:
             data = self._framer.finish(frames)
         else:
@@ -365,7 +372,7 @@ class Connection(ABC):
         counters = self._service.counters
         counters.frames_sent += len(frames)
         counters.bytes_sent += len(data)
-        direct_write(self._transport, self._descriptor, data)
+        return data
 
     # Receivers that are behind: they have not taken earlier turns' bytes and would now hold too many.
 
@@ -441,7 +448,7 @@ class Connection(ABC):
         self._behind = None
         self.outbox[:0] = behind.take_all()
         if self.outbox:
-            self._write(self.outbox)
+            self._transport.write(self._finished(self.outbox))
             self.outbox.clear()
 
     def _look_again(self) -> None:
@@ -450,13 +457,13 @@ class Connection(ABC):
     def _catch_up(self) -> None:
         """Send some of what waits to a receiver that was behind, as far as it has read on."""
         behind = self._behind
-        if behind is None or self._closing:
+        if behind is None or self._closing or self._transport.is_closing():
             return
         # What is written cannot be replaced any more.
         room = self._service.limits.outbox_bytes // 2 - self._transport.get_write_buffer_size()
         frames = behind.take(room)
         if frames:
-            self._write(frames)
+            self._transport.write(self._finished(frames))
         if behind:
             self._look_again()
         else:

@@ -34,7 +34,15 @@ def direct_write(transport: asyncio.WriteTransport, descriptor: int | None, data
         data: what is written.
     """
     # Of a transport that is closing, the descriptor may be somebody else's by now.
-    if descriptor is None or transport.get_write_buffer_size() or transport.is_closing():
+    if transport.get_write_buffer_size() or transport.is_closing():
+        transport.write(data)
+    else:
+        write_at_once(transport, descriptor, data)
+
+
+def write_at_once(transport: asyncio.WriteTransport, descriptor: int | None, data: bytes) -> None:
+    """Do the same for a transport that holds nothing and is not closing."""
+    if descriptor is None:
         transport.write(data)
         return
     try:

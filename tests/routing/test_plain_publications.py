@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.routing.broker import Broker
+from heliograph.routing.history import history_query
 from heliograph.routing.options import (
     AllowedActions,
     Disclosure,
@@ -35,24 +36,14 @@ ROLES = [
     RoleOptions(name="half", permissions=[HALF]),
 ]
 SESSIONS = 5
-TOPICS = st.sampled_from(["com.a", "com.a.b", "com.b", "com..b", "com", "wamp.x", ""])
-OPTIONS: st.SearchStrategy[dict[str, Any]] = st.one_of(
-    st.just({}),
-    st.just({}),
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "acknowledge": st.booleans(),
-            "exclude_me": st.booleans(),
-            "disclose_me": st.booleans(),
-            "retain": st.booleans(),
-            "eligible_authrole": st.sampled_from([[], ["told"]]),
-            "exclude": st.sampled_from([[], [1001], [1002, 1003]]),
-            "ppt_scheme": st.sampled_from(["", "x_own"]),
-            "enc_algo": st.just("cryptobox"),
-        },
-    ),
-)
+TOPICS = st.sampled_from([*["com.a", "com.b"] * 4, "com.a.b", "com..b", "com", "wamp.x", ""])
+ALL_OPTIONS: list[dict[str, Any]] = [
+    *({}, {}, {"acknowledge": True}, {"exclude_me": False}, {"disclose_me": True}, {"retain": True}),
+    *({"ppt_scheme": "x_own"}, {"ppt_scheme": ""}, {"enc_algo": "cryptobox"}),
+    *({"eligible": []}, {"eligible_authid": []}, {"eligible_authrole": ["told"]}),
+    *({"exclude": [1001, 1002]}, {"exclude_authid": ["x"]}, {"exclude_authrole": ["anonymous"]}),
+]
+OPTIONS = st.sampled_from(ALL_OPTIONS)
 NUMBERS = st.integers(0, SESSIONS - 1)
 STEPS = st.one_of(
     st.tuples(st.just("publish"), NUMBERS, TOPICS, OPTIONS),
@@ -62,7 +53,12 @@ STEPS = st.one_of(
         st.just("subscribe"),
         NUMBERS,
         TOPICS,
-        st.fixed_dictionaries({"match": st.sampled_from(["exact", "exact", "prefix", "wildcard"])}),
+        st.fixed_dictionaries(
+            {
+                "match": st.sampled_from(["exact", "exact", "prefix", "wildcard"]),
+                "get_retained": st.booleans(),
+            }
+        ),
     ),
     st.tuples(st.just("leave"), NUMBERS, st.just(""), st.just({})),
 )
@@ -78,7 +74,10 @@ def told(steps: list[Any], *, keeps_history: bool) -> list[Any]:
 
     pairs = [joined(number) for number in range(SESSIONS)]
     heard: list[Any] = []
-    for request, (what, number, topic, options) in enumerate(steps, 1):
+    # Somebody listens, and what is open to whom was decided.
+    opening: list[Any] = [("subscribe", 0, topic, {}) for topic in ("com.a", "com.b")]
+    opening += [("publish", number, topic, {}) for number in range(SESSIONS) for topic in ("com.a", "com.b")]
+    for request, (what, number, topic, options) in enumerate([*opening, *steps], 1):
         pair = pairs[number]
         if what == "leave" or pair.is_closed:
             pair.session.lost()
@@ -90,10 +89,25 @@ def told(steps: list[Any], *, keeps_history: bool) -> list[Any]:
         else:
             heard.append(pair.says(subscribe(request, topic, **options)))
         heard += [other.hears() for other in pairs]
-    return [*heard, bench.router.counters]
+    kept = [subscription.history for subscription in bench.realm.broker.subscriptions.values()]
+    entries = [
+        # All but the lists of receivers, which are not compared by value.
+        [entry[:-1] for entry in history.events(history_query({}), lambda _entry: True)]
+        for history in kept
+        if history is not None
+    ]
+    return [*heard, bench.router.counters, entries]
 
 
-@settings(deadline=None)
+@pytest.mark.parametrize("options", ALL_OPTIONS, ids=repr)
+def test_each_option_is_heeded(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
+    steps = [("publish", number, "com.a", options) for number in range(1, SESSIONS)]
+    short = told(steps, keeps_history=False)
+    monkeypatch.setattr(Broker, "_only_subscription", lambda *_: None)
+    assert told(steps, keeps_history=False) == short
+
+
+@settings(deadline=None, max_examples=400)
 @given(steps=st.lists(STEPS, min_size=5, max_size=30), keeps_history=st.booleans())
 def test_they_are_heard_counted_and_refused_as_on_the_general_way(
     steps: list[Any], keeps_history: bool

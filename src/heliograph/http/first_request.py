@@ -53,7 +53,7 @@ class FirstRequest(asyncio.Protocol):
         """Open a WebSocket if that is plainly asked for; whatever is wrong with one is for HTTP to say."""
         port = self._port
         request = read_upgrade(data, limit_bytes=port.options.max_header_bytes)
-        if request is None or port.paths.is_in_lane(request.target):
+        if request is None or port.paths.in_lane(request.target) is not None:
             return False
         service = port.websocket_for(request.target, request.headers)
         if service is None:

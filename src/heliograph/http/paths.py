@@ -28,16 +28,15 @@ class Paths:
         self._root = services.get(ROOT, _not_found)
         self._lane = {name: service for name, service in lane.items() if name != ROOT}
         self._lane_root = lane.get(ROOT)
-        self.lane_targets = {f"/{name}".encode(): service for name, service in self._lane.items()}
-        """The usual targets of the lane's requests."""
-        self.has_lane = bool(lane)
-
-    def is_in_lane(self, target: bytes) -> bool:
-        """Return whether a service of the lane answers at a request's target."""
-        return target in self.lane_targets or (self.has_lane and self.in_lane(target) is not None)
+        # The usual targets of the lane's requests, looked up without parsing.
+        self._lane_targets = {f"/{name}".encode(): service for name, service in self._lane.items()}
+        self._has_lane = bool(lane)
 
     def in_lane(self, target: bytes) -> LaneService | None:
         """Return the service of the lane that answers at a request's target, None for an application's."""
+        service = self._lane_targets.get(target)
+        if service is not None or not self._has_lane:
+            return service
         try:
             path = unquote(httptools.parse_url(target).path.decode("ascii"))
         except (httptools.HttpParserInvalidURLError, UnicodeDecodeError, AttributeError):

@@ -65,7 +65,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().__init__(config, port.state, {}, _loop=loop)
         self.port = port
         self._max_header_bytes = port.options.max_header_bytes
-        self._lane_targets = port.paths.lane_targets
         # The head this client is known to send, and how many are still tried for one.
         self._repeated: RepeatedHead | None = None
         self._heads_to_try = HEADS_TRIED
@@ -242,9 +241,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._first_head_due_s = None
         if self._head_timer is not None:
             self._stop_head_timer()
-        service = self._lane_targets.get(self.url)
-        if service is None and self.port.paths.has_lane:
-            service = self.port.paths.in_lane(self.url)
+        service = self.port.paths.in_lane(self.url)
         if service is not None:
             self._learn_addresses()
             self._begin_in_lane(service, fresh)

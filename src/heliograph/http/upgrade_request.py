@@ -1,6 +1,6 @@
 """A WebSocket's handshake that came whole, as the first bytes of a connection.
 
-The parser of all requests reads it, but  is made of what only a connection of HTTP needs: that would take 60 µs.
+The parser of all requests reads it, but nothing is made that only a connection of HTTP needs: that would take 60 µs.
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,6 @@ KEPT_PIECES_LIMIT = 64
 
 _NOBODY: AbstractSet[Session] = frozenset()
 _NO_DETAILS = InvocationDetails()
-_NONE_ENDED: dict[int, None] = {}
 
 
 class PendingCall(Struct, eq=False):
@@ -73,7 +72,7 @@ class PendingCall(Struct, eq=False):
 
     def details_for(self, callee: Callee, *, progress: bool) -> InvocationDetails:
         """Return the details of an invocation of `callee`; `progress` says whether more of them follow."""
-        known: dict[str, Any] = dict(self.passthru) if self.passthru else {}
+        known: dict[str, Any] = dict(self.passthru)
         if self.registration.match != "exact":
             known["procedure"] = self.procedure
         caller = self.caller
@@ -83,7 +82,7 @@ class PendingCall(Struct, eq=False):
             known["caller_authrole"] = caller.principal.authrole
         if caller.trustlevel is not None:
             known["trustlevel"] = caller.trustlevel
-        if self.options.receive_progress and self.wants_progress_of(callee):
+        if self.wants_progress_of(callee):
             known["receive_progress"] = True
         if progress:
             known["progress"] = True
@@ -106,7 +105,7 @@ class SessionCalls:
         self.invocation_ids = SequentialIds()
         self.kept_bytes = 0
         """What is kept of the calls this session has made."""
-        self.ended: dict[int, None] = _NONE_ENDED
+        self.ended: dict[int, None] = {}
         """Requests of calls that have ended while more of their pieces may be on their way; the oldest first."""
 
     def keep(self, pending: PendingCall, pieces: list[Payload], *, limit_bytes: int) -> bool:
@@ -125,8 +124,6 @@ class SessionCalls:
 
     def remember_ended(self, request: int) -> None:
         """Take note that a call has ended while more of its pieces may be on their way."""
-        if self.ended is _NONE_ENDED:
-            self.ended = {}
         self.ended[request] = None
         if len(self.ended) > ENDED_CALLS_LIMIT:
             del self.ended[next(iter(self.ended))]

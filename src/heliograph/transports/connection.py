@@ -483,7 +483,7 @@ class Connection(ABC):
         self._closing = True
         self._expect_no_hello()
         self._service.closing.begin(self)
-        if farewell:
+        if farewell and not self._transport.is_closing():
             direct_write(self._transport, self._descriptor, farewell)
         self._session.lost()
 

@@ -9,9 +9,8 @@ import os
 
 try:
     from uvloop.loop import TCPTransport, UnixTransport  # type: ignore[attr-defined]  # not in its stub
-except (
-    ImportError
-):  # pragma: no cover - asyncio's own loop, where there is no uvloop, writes at once by itself
+except ImportError:  # pragma: no cover - not where the tests run
+    # asyncio's own loop writes at once by itself.
     _QUEUEING: tuple[type, ...] = ()
 else:
     _QUEUEING = (TCPTransport, UnixTransport)

@@ -130,7 +130,7 @@ class Changing(RuleBasedStateMachine):
     def teardown(self) -> None:
         for pattern in self.patterns:
             self.index.remove(*pattern)
-        assert not self.index._root.children
+        assert not self.index._shapes
         assert not self.index._prefix_lengths
         assert not self.index._prefix_counts
 
@@ -228,3 +228,14 @@ def test_a_long_uri_and_many_patterns_are_no_burden() -> None:
     for number in range(2000):
         index.add(f"b{number}..c", WILDCARD, (f"b{number}..c", WILDCARD))
     assert list(index.matching("b7.x.c")) == [("b7..c", WILDCARD)]
+
+
+def test_a_look_up_costs_what_the_lengths_and_shapes_of_patterns_are_not_how_many_there_are() -> None:
+    index = index_of([(f"a{number}..c", WILDCARD) for number in range(500)])
+    assert index.look_ups("a7.b.c") == 2
+    index.add("a7.b.", WILDCARD, ("a7.b.", WILDCARD))
+    index.add(".b.c.d", WILDCARD, (".b.c.d", WILDCARD))
+    assert index.look_ups("a7.b.c") == 3
+    for prefix in ("a", "b", "abc"):
+        index.add(prefix, PREFIX, (prefix, PREFIX))
+    assert index.look_ups("a7.b.c") == 5

@@ -7,31 +7,41 @@ Subscriptions" and "Pattern-based Registrations").
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
 
 from heliograph.wamp.uris import Match
 
 Entry = TypeVar("Entry")
 
-_ANY = ""
 
+class _Shape(Generic[Entry]):
+    """All wildcard patterns whose gaps stand at the same places.
 
-class _Node(Generic[Entry]):
-    """A node of the wildcard trie: one component of a pattern."""
+    A URI is looked up once for each shape, however many patterns have it: there are many patterns and few shapes.
 
-    __slots__ = ("children", "entry")
+    Args:
+        gaps: for each component, 1 if it is empty and stands for any, else 0.
+    """
 
-    def __init__(self) -> None:
-        self.children: dict[str, _Node[Entry]] = {}
-        self.entry: Entry | None = None
+    __slots__ = ("_literals", "entries", "gaps")
+
+    def __init__(self, gaps: bytes) -> None:
+        self.gaps = gaps
+        self._literals = [position for position, is_gap in enumerate(gaps) if not is_gap]
+        self.entries: dict[str, Entry] = {}
+
+    def key(self, components: Sequence[str]) -> str:
+        """Return what stands in `components` where this shape has no gap."""
+        return ".".join([components[position] for position in self._literals])
 
 
 class PatternIndex(Generic[Entry]):
     """Entries by pattern; one for each (pattern, match)."""
 
-    __slots__ = ("_exact", "_prefix_counts", "_prefix_lengths", "_prefixes", "_root", "_wildcards")
+    __slots__ = ("_exact", "_prefix_counts", "_prefix_lengths", "_prefixes", "_shapes", "_wildcards")
 
     def __init__(self) -> None:
         self._exact: dict[str, Entry] = {}
@@ -40,10 +50,16 @@ class PatternIndex(Generic[Entry]):
         self._prefix_lengths: list[int] = []
         self._prefix_counts: dict[int, int] = {}
         self._wildcards: dict[str, Entry] = {}
-        self._root: _Node[Entry] = _Node()
+        # By the number of components; of two shapes the one that has a gap later comes first.
+        self._shapes: dict[int, list[_Shape[Entry]]] = {}
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._prefixes) + len(self._wildcards)
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether there is a pattern, so that a URI is looked up more than once."""
+        return bool(self._prefixes or self._wildcards)
 
     def get(self, pattern: str, match: Match) -> Entry | None:
         """Return the entry of exactly this pattern."""
@@ -66,10 +82,9 @@ class PatternIndex(Generic[Entry]):
             if not count:
                 insort(self._prefix_lengths, length)
         elif match == "wildcard":
-            node = self._root
-            for component in pattern.split("."):
-                node = node.children.setdefault(component, _Node())
-            node.entry = entry
+            components = pattern.split(".")
+            shape = self._shape(components)
+            shape.entries[shape.key(components)] = entry
 
     def remove(self, pattern: str, match: Match) -> None:
         """Take the entry of this pattern out; raises `KeyError` when there is none."""
@@ -81,11 +96,19 @@ class PatternIndex(Generic[Entry]):
                 del self._prefix_counts[length]
                 self._prefix_lengths.remove(length)
         elif match == "wildcard":
-            self._prune(pattern.split("."))
+            components = pattern.split(".")
+            shape = self._shape(components)
+            del shape.entries[shape.key(components)]
+            if not shape.entries:
+                self._forget(shape)
 
     def entries(self, match: Match) -> Iterator[Entry]:
         """Return the entries of one kind, in the order they came."""
         return iter(self._table(match).values())
+
+    def look_ups(self, uri: str) -> int:
+        """Return how often `uri` is looked up to find what matches it: the cost of `matching` and `best`."""
+        return 1 + len(self._prefix_lengths) + len(self._shapes.get(uri.count(".") + 1, ()))
 
     def matching(self, uri: str) -> Sequence[Entry]:
         """Return every entry whose pattern matches `uri`: the exact one, prefixes from short to long, wildcards."""
@@ -105,11 +128,9 @@ class PatternIndex(Generic[Entry]):
             return exact
         for entry in self._matching_prefixes(uri, reversed(self._prefix_lengths)):
             return entry
-        if self._wildcards:
-            # "the longest portion of URI components matched before each wildcard" is what a walk finds first that
-            # tries a component itself before the gap that stands for any.
-            for entry in self._matching_wildcards(uri):
-                return entry
+        # "the longest portion of URI components matched before each wildcard": that of the first shape with a match.
+        for entry in self._matching_wildcards(uri):
+            return entry
         return None
 
     def _table(self, match: Match) -> dict[str, Entry]:
@@ -127,31 +148,28 @@ class PatternIndex(Generic[Entry]):
 
     def _matching_wildcards(self, uri: str) -> Iterator[Entry]:
         components = uri.split(".")
-        depth = len(components)
-        # A stack in place of recursion: the gap's branch waits while the component's own is walked.
-        waiting = [(self._root, 0)]
-        while waiting:
-            node, position = waiting.pop()
-            if position == depth:
-                if node.entry is not None:
-                    yield node.entry
-                continue
-            gap = node.children.get(_ANY)
-            if gap is not None:
-                waiting.append((gap, position + 1))
-            literal = node.children.get(components[position])
-            if literal is not None and literal is not gap:
-                waiting.append((literal, position + 1))
+        for shape in self._shapes.get(len(components), ()):
+            entry = shape.entries.get(shape.key(components))
+            if entry is not None:
+                yield entry
 
-    def _prune(self, components: list[str]) -> None:
-        path = [self._root]
-        for component in components:
-            path.append(path[-1].children[component])
-        path[-1].entry = None
-        for component, parent, node in reversed(list(zip(components, path, path[1:], strict=False))):
-            if node.children or node.entry is not None:
-                return
-            del parent.children[component]
+    def _shape(self, components: Sequence[str]) -> _Shape[Entry]:
+        """Return the shape of a pattern, a new one if no other pattern has it."""
+        gaps = bytes([not component for component in components])
+        shapes = self._shapes.setdefault(len(gaps), [])
+        position = bisect_left(shapes, gaps, key=_gaps)
+        if position == len(shapes) or shapes[position].gaps != gaps:
+            shapes.insert(position, _Shape(gaps))
+        return shapes[position]
+
+    def _forget(self, shape: _Shape[Entry]) -> None:
+        shapes = self._shapes[len(shape.gaps)]
+        del shapes[bisect_left(shapes, shape.gaps, key=_gaps)]
+        if not shapes:
+            del self._shapes[len(shape.gaps)]
+
+
+_gaps: Callable[[Any], bytes] = attrgetter("gaps")
 
 
 def pattern_matcher(pattern: str, match: Match) -> Callable[[str], bool]:

@@ -18,6 +18,9 @@ MATCHES: tuple[Match, ...] = get_args(Match)
 MAX_URI_BYTES = 1024
 """Longer URIs are refused: they are keys of tables that outlive the message."""
 
+MAX_PATTERN_COMPONENTS = 32
+"""Wildcard patterns of more are refused: each is compared component by component."""
+
 _LOOSE = r"[^\s.#]"
 _STRICT = r"[0-9a-z_]"
 
@@ -55,6 +58,10 @@ class UriCheck:
             return
         if len(uri) > MAX_URI_BYTES or len(uri.encode(errors="surrogatepass")) > MAX_URI_BYTES:
             raise RequestError(INVALID_URI, f"a URI may have at most {MAX_URI_BYTES} bytes")
+        if match == "wildcard" and uri.count(".") >= MAX_PATTERN_COMPONENTS:
+            raise RequestError(
+                INVALID_URI, f"a wildcard pattern may have at most {MAX_PATTERN_COMPONENTS} components"
+            )
         if not self._forms[match].match(uri):
             raise RequestError(INVALID_URI, f"{uri!r} is not a valid URI (match: {match})")
         if match == "exact":

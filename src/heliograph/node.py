@@ -181,6 +181,7 @@ class Node:
             deliverer=OutboxDeliverer(self._turn),
             random_id=random_id,
             clock=clock,
+            work=self._turn,
             agent=AGENT,
             report=_LOG.warning,
             outside=admission.outside(),

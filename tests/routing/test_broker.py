@@ -34,6 +34,7 @@ from tests.support.recording import (
     OPEN_ROLE,
     Bench,
     ManualClock,
+    ManualWork,
     RecordingDeliverer,
     SessionPair,
     publish,
@@ -543,6 +544,7 @@ def test_realms_share_nothing() -> None:
         deliverer=RecordingDeliverer(),
         random_id=lambda: next(ids),
         clock=ManualClock(),
+        work=ManualWork(),
         agent="Bench",
     )
     publisher, subscriber = SessionPair(router).join("realm1"), SessionPair(router).join("realm2")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.routing import broker, retention
+from heliograph.routing import retained_events, retention
 from heliograph.routing.options import AllowedActions, PermissionRule, RoleOptions
 from heliograph.wamp.messages import Event, EventDetails, Subscribed
 from heliograph.wamp.payload import BarePayload, EncodedPayload, PlainPayload
@@ -185,7 +185,7 @@ class TestBounds:
     def test_of_what_a_pattern_brings_leave_out_what_was_renewed_longest_ago(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(broker, "RETAINED_TOPICS_SENT", 2)
+        monkeypatch.setattr(retained_events, "TOPICS_SENT", 2)
         publisher = bench.join()
         for topic in ("com.a", "com.b", "com.c", "com.a", "org"):
             retain(publisher, 1, topic)
@@ -205,7 +205,7 @@ class TestBounds:
     def test_of_bytes_count_every_kind_of_payload(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(retention, "MAX_RETAINED_BYTES", 3000)
+        monkeypatch.setattr(retention, "MAX_RETAINED_BYTES", 3000 + 2 * retention.EVENT_BYTES)
         json, text = serializer("json"), "x" * 1000
         payloads = [
             EncodedPayload(json, f'["{text}"]'.encode(), b""),
@@ -217,7 +217,7 @@ class TestBounds:
         kept = retention.Retention()
         for round_ in range(3):
             for number, payload in enumerate(payloads):
-                event = retention.RetainedEvent(1, {}, payload, retention.size_of(payload), None, None)
+                event = retention.RetainedEvent(1, {}, payload, None, None)
                 kept.keep(f"t{number}.{round_}", event)
                 assert len(list(kept.topics_newest_first())) == (1 if (round_, number) == (0, 0) else 2)
                 assert next(kept.topics_newest_first()) == f"t{number}.{round_}"
@@ -225,7 +225,7 @@ class TestBounds:
     def test_of_bytes_spare_the_newest_topic_however_large(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(retention, "MAX_RETAINED_BYTES", 100)
+        monkeypatch.setattr(retention, "MAX_RETAINED_BYTES", 100 + 2 * retention.EVENT_BYTES)
         publisher = bench.join()
         retain(publisher, "small", "a")
         retain(publisher, "x" * 200, "b")

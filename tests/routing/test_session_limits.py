@@ -99,7 +99,7 @@ class TestKeptCalls:
     @pytest.fixture
     def bench(self) -> Bench:
         return Bench(
-            options=RealmBehaviour(kept_calls_limit_bytes=2500),
+            options=RealmBehaviour(kept_calls_limit_bytes=3000),
             store=StoreOptions(call_queue=[CallQueueOptions(uri=PROCEDURE)]),
         )
 
@@ -107,7 +107,7 @@ class TestKeptCalls:
         callee, caller = bench.join(), bench.join()
         callee.register(PROCEDURE, concurrency=1)
         assert caller.says(*(call(number, PROCEDURE, self.PIECE) for number in range(1, 5))) == [
-            refusal(48, 4, TOO_MANY_CALLS, "calls of this session that wait hold 2500 bytes already")
+            refusal(48, 4, TOO_MANY_CALLS, "calls of this session that wait hold 3000 bytes already")
         ]
         assert bench.router.counters.session_limits_reached == 1
         # There is room again behind those that were answered.

@@ -42,7 +42,7 @@ from heliograph.wamp.uris import Match
 from heliograph.wire.serializers import SERIALIZER_NAMES, serializer
 from heliograph.wire.serializers.serializer import Serializer
 from tests.fuzz.strategies import ABLE
-from tests.support.recording import EVERYTHING, ManualClock, hello
+from tests.support.recording import EVERYTHING, ManualClock, ManualWork, hello
 
 PAYLOAD = PlainPayload(["x" * 100], {"key": [1, 2, 3]})
 MATCHES: Sequence[Match] = ("exact", "prefix", "wildcard")
@@ -110,6 +110,7 @@ class Turnstile:
             deliverer=ForgettingDeliverer(),
             random_id=lambda: ids.randrange(MAX_ID) + 1,
             clock=self.clock,
+            work=ManualWork(),
             agent="Soak",
         )
         self._names = names

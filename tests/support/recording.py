@@ -1,7 +1,9 @@
 """The router without sockets: sessions whose peers write down what they are sent."""
 
+import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, cast
 
@@ -18,6 +20,7 @@ from heliograph.routing.options import (
 from heliograph.routing.peer import Delivery, Peer
 from heliograph.routing.router import Router
 from heliograph.routing.session import Session
+from heliograph.routing.work import Steps
 from heliograph.wamp.messages import (
     Call,
     CallOptions,
@@ -34,7 +37,7 @@ from heliograph.wamp.messages import (
     SubscribeOptions,
     Welcome,
 )
-from heliograph.wamp.payload import EMPTY, Payload
+from heliograph.wamp.payload import EMPTY, Payload, PreparedPayload
 from heliograph.wire.serializers.serializer import Serializer
 
 REALM = "realm1"
@@ -58,6 +61,9 @@ class RecordingPeer:
         self.closes = 0
         self.times_left = 0
         self.is_held = False
+        self.room = sys.maxsize
+        """Messages that may be sent and not taken."""
+        self.waits_for_room: list[Callable[[], None]] = []
 
     def send(self, message: Message) -> None:
         if self.closes:
@@ -78,9 +84,22 @@ class RecordingPeer:
     def release(self) -> None:
         self.is_held = False
 
+    @property
+    def has_room(self) -> bool:
+        return len(self.sent) - self.unread < self.room
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        if self.has_room:
+            callback()
+        else:
+            self.waits_for_room.append(callback)
+
     def take(self) -> list[Message]:
         """Return what was sent since the last time."""
         new, self.unread = self.sent[self.unread :], len(self.sent)
+        callbacks, self.waits_for_room = self.waits_for_room, []
+        for callback in callbacks:
+            callback()
         return new
 
 
@@ -100,6 +119,10 @@ class RecordingDeliverer:
         for event, peers in deliveries:
             for peer in _recording(peers):
                 peer.sent.append(event)
+
+    def prepare(self, payload: Payload, peers: Iterable[Peer]) -> Payload:
+        formats = {peer.serializer for peer in _recording(list(peers)) if peer.serializer}
+        return PreparedPayload(payload, formats)
 
 
 def _recording(peers: Collection[Peer]) -> list[RecordingPeer]:
@@ -147,6 +170,54 @@ class ManualClock:
         """Timers that may still go off."""
         self.timers = [timer for timer in self.timers if not timer.is_cancelled]
         return list(self.timers)
+
+
+class ManualWork:
+    """Turns that end when they are told to; until there is a budget, one turn has room for everything.
+
+    Attributes:
+        budget: units of work in a turn, None for no limit.
+        spent: units of work in each turn so far.
+        waiting: what goes on in turns to come.
+    """
+
+    def __init__(self) -> None:
+        self.budget: int | None = None
+        self.spent = [0]
+        self.waiting: deque[Steps[None]] = deque()
+
+    def spend(self, units: int) -> None:
+        self.spent[-1] += units
+
+    def go_on(self, steps: Steps[None]) -> None:
+        self._run(steps)
+
+    def next_turn(self) -> bool:
+        """Begin another turn and do what it has room for; return whether more waits."""
+        self.spent.append(0)
+        for _ in range(len(self.waiting)):
+            if self.is_exhausted:
+                break
+            self._run(self.waiting.popleft())
+        return bool(self.waiting)
+
+    def finish(self) -> None:
+        """Do all that waits, in as many turns as it takes."""
+        while self.waiting:
+            self.next_turn()
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self.budget is not None and self.spent[-1] >= self.budget
+
+    def _run(self, steps: Steps[None]) -> None:
+        for waits_for in steps:
+            if waits_for is not None:
+                waits_for.when_room(partial(self.waiting.append, steps))
+                return
+            if self.is_exhausted:
+                self.waiting.append(steps)
+                return
 
 
 class SessionPair:
@@ -233,12 +304,14 @@ class Bench:
     def __init__(self, roles: Sequence[RoleOptions] = (OPEN_ROLE,), **realm: Any) -> None:
         self.deliverer = RecordingDeliverer()
         self.clock = ManualClock()
+        self.work = ManualWork()
         self.random_ids: Iterator[int] = count(1001)
         self.router = Router(
             [RealmOptions(name=REALM, roles=list(roles), **realm)],
             deliverer=self.deliverer,
             random_id=lambda: next(self.random_ids),
             clock=self.clock,
+            work=self.work,
             agent="Bench",
         )
         # The router has drawn ids for itself.

@@ -11,7 +11,7 @@ from heliograph.transports.inprocess import InProcessSession
 from heliograph.wamp.errors import RequestError
 from heliograph.wamp.messages import Error, Invocation, Yield, YieldOptions
 from heliograph.wamp.payload import EMPTY, PlainPayload
-from tests.support.recording import OPEN_ROLE, ManualClock, RecordingDeliverer, SessionPair
+from tests.support.recording import OPEN_ROLE, ManualClock, ManualWork, RecordingDeliverer, SessionPair
 
 PROCEDURE = "com.example.p"
 
@@ -24,6 +24,7 @@ async def router() -> Router:
         deliverer=RecordingDeliverer(),
         random_id=lambda: next(ids),
         clock=ManualClock(),
+        work=ManualWork(),
         agent="Test",
     )
 
@@ -37,6 +38,7 @@ def router_that_asks() -> Router:
         deliverer=RecordingDeliverer(),
         random_id=lambda: next(ids),
         clock=ManualClock(),
+        work=ManualWork(),
         agent="Test",
     )
 

@@ -142,6 +142,7 @@ class AuthenticatorFunctions:
                 deliverer=OutboxDeliverer(self._turn),
                 random_id=self._random_id,
                 clock=LoopClock(asyncio.get_running_loop()),
+                work=self._turn,
                 agent=self._agent,
             )
         return self._router

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from heliograph.routing.peer import Timer
-from heliograph.routing.retention import size_of
 from heliograph.wamp.features import CALLEE_PROGRESSIVE_RESULTS
 from heliograph.wamp.ids import SequentialIds
 from heliograph.wamp.messages import CallOptions, InvocationDetails
@@ -24,6 +23,9 @@ ENDED_CALLS_LIMIT = 256
 
 KEPT_PIECES_LIMIT = 64
 """Pieces of one progressive call that are kept while it waits for a callee or another one may have to be asked."""
+
+PIECE_BYTES = 256
+"""About what a piece takes beside its payload."""
 
 _NOBODY: AbstractSet[Session] = frozenset()
 _NO_DETAILS = InvocationDetails()
@@ -110,7 +112,7 @@ class SessionCalls:
 
     def keep(self, pending: PendingCall, pieces: list[Payload], *, limit_bytes: int) -> bool:
         """Keep the payload of a call this session has made; False, and nothing changed, where there is no room."""
-        size = sum(map(size_of, pieces))
+        size = sum(PIECE_BYTES + piece.size_bytes for piece in pieces)
         if self.kept_bytes - pending.kept_bytes + size > limit_bytes:
             return False
         self.kept_bytes += size - pending.kept_bytes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from heliograph.routing.authorizer import authorize
@@ -12,8 +13,9 @@ from heliograph.routing.options import CallQueueOptions
 from heliograph.routing.passthru import passthru_of, passthru_of_error
 from heliograph.routing.patterns import PatternIndex
 from heliograph.routing.peer import Clock
-from heliograph.routing.procedures import Announce, Procedures
+from heliograph.routing.procedures import Announce, Procedures, Withdrawal
 from heliograph.routing.registration import Callee, Registration
+from heliograph.routing.work import UNITS_A_MESSAGE, Steps, Work
 from heliograph.wamp import codes
 from heliograph.wamp.errors import (
     CANCELED,
@@ -63,8 +65,8 @@ PENDING_CALLS_LIMIT = 16_384
 class MetaProcedures(Protocol):
     """What the router itself implements."""
 
-    def call(self, session: Session, message: Call, *, by_name: bool) -> Payload | None:
-        """Return the result of the procedure the message names, None when there is no such procedure."""
+    def call(self, session: Session, message: Call, *, by_name: bool) -> Payload | Steps[Payload] | None:
+        """Return the result of the procedure the message names, or what leads to it; None when there is none."""
 
 
 class Dealer:
@@ -74,6 +76,7 @@ class Dealer:
         uri_check: raises for bad URIs.
         clock: for time limits.
         counters: where calls are counted.
+        work: bounds what is done in a turn.
         announce: publishes meta events.
         queues: for which procedures calls may wait until a callee is free.
         timeout_unit_s: seconds that one unit of `CALL.Options.timeout` stands for.
@@ -87,6 +90,7 @@ class Dealer:
         uri_check: UriCheck,
         clock: Clock,
         counters: Counters,
+        work: Work,
         announce: Announce,
         queues: Sequence[CallQueueOptions] = (),
         timeout_unit_s: float = 0.001,
@@ -96,6 +100,8 @@ class Dealer:
         self._check_uri = uri_check
         self._clock = clock
         self._counters = counters
+        self._work = work
+        self._overdue: deque[PendingCall] = deque()
         self._timeout_unit_s = timeout_unit_s
         self._kept_calls_limit_bytes = kept_calls_limit_bytes
         self._queues: PatternIndex[int] = PatternIndex()
@@ -123,27 +129,29 @@ class Dealer:
 
     # Calling.
 
-    def call(self, session: Session, message: Call) -> None:
-        """Ask a callee of the message's procedure, or go on with a call that was begun."""
+    def call(self, session: Session, message: Call) -> Steps[None] | None:
+        """Ask a callee of the message's procedure, or go on with a call that was begun.
+
+        A procedure of the router's own may take longer: then the steps that lead to its result are returned.
+        """
         calls = self._of_session.get(session)
         if (
             calls is not None
             and (message.request in calls.made or calls.ended)
             and self._continues(calls, message)
         ):
-            return
+            return None
         if not session.decisions:
             # Else it was counted before it had to wait for a decision.
             self._counters.calls += 1
         if not message.options.progress:
-            self._begin(session, message)
-            return
+            return self._begin(session, message)
         if not session.features & CALLER_PROGRESSIVE_INVOCATIONS:
             # "The *Caller* did not announce the progressive call invocations feature during the `HELLO` handshake"
             # (specification, "Progressive Call Invocations")
             raise ProtocolViolation("progressive_call_invocations was not announced in HELLO")
         try:
-            self._begin(session, message)
+            return self._begin(session, message)
         except (RequestError, PayloadError):
             # The caller does not know yet that it is refused: what follows of the call is discarded.
             self._calls(session).remember_ended(message.request)
@@ -213,30 +221,58 @@ class Dealer:
             self._interrupt(pending, "killnowait", None)
             self._finish(pending)
 
-    def leave(self, session: Session) -> None:
-        """Forget a session that has ended; who waits for it is told at once, who works for it is told to stop."""
+    def leave(self, session: Session, *, is_silent: bool) -> Steps[None]:
+        """Forget a session that has ended; return what is left to do.
+
+        Callers that wait for it are told at once, callees that work for it are told to stop.
+        """
         calls = self._of_session.pop(session, None)
-        if calls is None:
-            self.procedures.leave(session)
-            return
+        withdrawn = self.procedures.leave(session)
+        self._work.spend(len(withdrawn))
+        return self._left(session, session.id, calls, withdrawn, is_silent=is_silent)
+
+    def _left(
+        self,
+        session: Session,
+        session_id: int,
+        calls: SessionCalls | None,
+        withdrawn: Sequence[Withdrawal],
+        *,
+        is_silent: bool,
+    ) -> Steps[None]:
+        made = list(calls.made.values()) if calls is not None else []
         # First what waits for a callee, or one that is freed below would be given it.
-        for pending in calls.made.values():
+        for pending in made:
             if pending.callee is None:
                 self._finish(pending)
-        self.procedures.leave(session)
-        for pending in list(calls.taken.values()):
-            self._finish(pending)
-            if pending.caller is not session:
-                # `wamp.error.canceled`: the specification spells it with one l but for one place.
-                self._fail(pending, CANCELED, "the callee left before it answered")
-        for pending in calls.made.values():
+                yield from self._step()
+        for withdrawal in withdrawn:
+            if not is_silent:
+                self.procedures.announce_withdrawn(session_id, withdrawal)
+            self._callee_gone(withdrawal[0])
+            yield from self._step()
+        for pending in list(calls.taken.values()) if calls is not None else ():
+            if pending.callee is not None and pending.callee.session is session:
+                self._finish(pending)
+                if pending.caller is not session:
+                    # `wamp.error.canceled`: the specification spells it with one l but for one place.
+                    self._fail(pending, CANCELED, "the callee left before it answered")
+                yield from self._step()
+        for pending in made:
             if pending.callee is not None:
                 self._interrupt(pending, "killnowait", None)
                 self._finish(pending)
+                yield from self._step()
+        # A call of its own that was given to another callee meanwhile has opened the books again.
+        self._of_session.pop(session, None)
+
+    def _step(self) -> Steps[None]:
+        self._work.spend(UNITS_A_MESSAGE)
+        yield None
 
     # A call's way.
 
-    def _begin(self, session: Session, message: Call) -> None:
+    def _begin(self, session: Session, message: Call) -> Steps[None] | None:
         procedure, options = message.procedure, message.options
         self._check_uri(procedure)
         passthru = passthru_of(options, session.features, CALLER_PASSTHRU)
@@ -245,8 +281,9 @@ class Dealer:
         registration = self.procedures.index.exact(procedure)
         if registration is None:
             if is_reserved(procedure):
-                self._call_meta(session, message, by_name=decision.by_name)
-                return
+                return self._call_meta(session, message, by_name=decision.by_name)
+            if self.procedures.index.has_patterns:
+                self._work.spend(self.procedures.index.look_ups(procedure))
             registration = self.procedures.index.best(procedure)
         if registration is None:
             raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {procedure!r}")
@@ -271,6 +308,7 @@ class Dealer:
         )
         self._offer(pending, [message.payload])
         made[message.request] = pending
+        return None
 
     def _continues(self, calls: SessionCalls, message: Call) -> bool:
         """Take a further piece of a progressive call; return whether the message was one."""
@@ -294,11 +332,23 @@ class Dealer:
             self._send_piece(pending, pending.callee, message.payload, progress=pending.is_open)
         return True
 
-    def _call_meta(self, session: Session, message: Call, *, by_name: bool) -> None:
-        payload = self.meta.call(session, message, by_name=by_name)
-        if payload is None:
+    def _call_meta(self, session: Session, message: Call, *, by_name: bool) -> Steps[None] | None:
+        result = self.meta.call(session, message, by_name=by_name)
+        if result is None:
             raise RequestError(NO_SUCH_PROCEDURE, f"the router has no procedure {message.procedure!r}")
-        session.peer.send(Result(message.request, ResultDetails(), payload))
+        if not isinstance(result, Generator):
+            self._send_meta_result(session, message, result)
+            return None
+        return self._call_meta_in_steps(session, message, result)
+
+    def _call_meta_in_steps(self, session: Session, message: Call, steps: Steps[Payload]) -> Steps[None]:
+        session_id = session.id
+        result = yield from steps
+        if session.is_established_as(session_id):
+            self._send_meta_result(session, message, result)
+
+    def _send_meta_result(self, session: Session, message: Call, result: Payload) -> None:
+        session.peer.send(Result(message.request, ResultDetails(), result))
         if message.options.progress:
             self._calls(session).remember_ended(message.request)
 
@@ -492,10 +542,21 @@ class Dealer:
     def _start_timer(self, pending: PendingCall) -> None:
         # The specification sets no upper limit, but a timer has one.
         timeout = min(pending.options.timeout, MAX_ID)
-        pending.timer = self._clock.later(
-            timeout * self._timeout_unit_s,
-            lambda: self._cancel(pending, "killnowait", TIMEOUT, "the call has run out of time"),
-        )
+        pending.timer = self._clock.later(timeout * self._timeout_unit_s, lambda: self._on_timeout(pending))
+
+    def _on_timeout(self, pending: PendingCall) -> None:
+        # Very many may be due at once.
+        self._overdue.append(pending)
+        if len(self._overdue) == 1:
+            self._work.go_on(self._cancel_overdue())
+
+    def _cancel_overdue(self) -> Steps[None]:
+        while self._overdue:
+            pending = self._overdue[0]
+            if pending.timer is not None:
+                self._cancel(pending, "killnowait", TIMEOUT, "the call has run out of time")
+            self._overdue.popleft()
+            yield from self._step()
 
     def _taken(self, session: Session, invocation: int) -> PendingCall | None:
         """Return the call that `invocation` stands for; None when its caller no longer waits."""

@@ -7,17 +7,20 @@ by id are not kept, for ids mean nothing later.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from heliograph.routing.receivers import ReceiverFilter
+from heliograph.routing.work import LOOKED_AT_A_UNIT, Steps, Work
 from heliograph.wamp.errors import INVALID_ARGUMENT, RequestError
 from heliograph.wamp.ids import Id
 from heliograph.wamp.payload import Payload
+
+ENTRIES_A_STEP = 512
+"""Entries that are looked at in one step."""
 
 
 class HistoryEntry(NamedTuple):
@@ -30,6 +33,7 @@ class HistoryEntry(NamedTuple):
         details: of the event, without what differs between subscriptions.
         payload: its arguments.
         receivers: who may receive it, None for everybody.
+        size_bytes: about how many bytes it takes in memory.
     """
 
     time: datetime
@@ -38,6 +42,7 @@ class HistoryEntry(NamedTuple):
     details: dict[str, Any]
     payload: Payload
     receivers: ReceiverFilter | None
+    size_bytes: int
 
 
 class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,41 +78,79 @@ class History:
 
     Args:
         limit: how many are kept.
+        limit_bytes: how many bytes they may take together; the newest is kept however large it is.
     """
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "_limit", "_limit_bytes", "size_bytes")
 
-    def __init__(self, limit: int) -> None:
-        self._entries: deque[HistoryEntry] = deque(maxlen=limit)
+    def __init__(self, limit: int, limit_bytes: int) -> None:
+        self._entries: deque[HistoryEntry] = deque()
+        self._limit = limit
+        self._limit_bytes = limit_bytes
+        self.size_bytes = 0
 
     def add(self, entry: HistoryEntry) -> None:
-        """Keep `entry`; the oldest makes room."""
-        self._entries.append(entry)
+        """Keep `entry`; the oldest make room."""
+        entries = self._entries
+        entries.append(entry)
+        self.size_bytes += entry.size_bytes
+        while len(entries) > self._limit or (self.size_bytes > self._limit_bytes and len(entries) > 1):
+            self.size_bytes -= entries.popleft().size_bytes
 
-    def events(self, query: HistoryQuery, may_read: Callable[[HistoryEntry], bool]) -> list[HistoryEntry]:
-        """Return what `query` asks for and the reader may read, in the order it asks for."""
-        asked_for = self._between_publications(query)
-        if query.reverse:
-            asked_for.reverse()
-        chosen = (entry for entry in asked_for if _is_within(entry, query) and may_read(entry))
-        return list(islice(chosen, min(query.limit or len(asked_for), len(asked_for))))
-
-    def _between_publications(self, query: HistoryQuery) -> list[HistoryEntry]:
-        """Return the entries between the publications named; ids have no order, so positions count.
-
-        A publication that is not kept counts as older than all that are: most likely it made room. So whoever pages
-        forward goes on with the oldest entry there is, and whoever pages backward is at the end.
-        """
+    def events(
+        self, query: HistoryQuery, may_read: Callable[[HistoryEntry], bool], work: Work
+    ) -> Steps[list[HistoryEntry]]:
+        """Return what `query` asks for and the reader may read, in the order it asks for, when all was looked at."""
+        # A copy: it may take several turns.
         entries = list(self._entries)
-        position = {entry.publication: index for index, entry in enumerate(entries)}
-        first, end = 0, len(entries)
-        for publication, offset in ((query.from_publication, 0), (query.after_publication, 1)):
-            if publication is not None:
-                first = max(first, position.get(publication, -offset) + offset)
-        for publication, offset in ((query.before_publication, 0), (query.until_publication, 1)):
-            if publication is not None:
-                end = min(end, position.get(publication, -offset) + offset)
-        return entries[first:end]
+        first, end = yield from _between_publications(entries, query, work)
+        positions: Iterable[int] = range(first, end)
+        if query.reverse:
+            positions = reversed(range(first, end))
+        limit = query.limit or len(entries)
+        found: list[HistoryEntry] = []
+        for count, position in enumerate(positions, 1):
+            entry = entries[position]
+            if _is_within(entry, query) and may_read(entry):
+                found.append(entry)
+                if len(found) >= limit:
+                    break
+            if not count % ENTRIES_A_STEP:
+                work.spend(ENTRIES_A_STEP)
+                yield None
+        return found
+
+
+def _between_publications(
+    entries: Sequence[HistoryEntry], query: HistoryQuery, work: Work
+) -> Steps[tuple[int, int]]:
+    """Return where the entries between the publications named begin and end; ids have no order, so positions count.
+
+    A publication that is not kept counts as older than all that are: most likely it made room. So whoever pages
+    forward goes on with the oldest entry there is, and whoever pages backward is at the end.
+    """
+    named = {
+        query.from_publication,
+        query.after_publication,
+        query.before_publication,
+        query.until_publication,
+    }
+    position: dict[int, int] = {}
+    if named != {None}:
+        for index, entry in enumerate(entries):
+            if entry.publication in named:
+                position[entry.publication] = index
+            if not (index + 1) % ENTRIES_A_STEP:
+                work.spend(ENTRIES_A_STEP // LOOKED_AT_A_UNIT)
+                yield None
+    first, end = 0, len(entries)
+    for publication, offset in ((query.from_publication, 0), (query.after_publication, 1)):
+        if publication is not None:
+            first = max(first, position.get(publication, -offset) + offset)
+    for publication, offset in ((query.before_publication, 0), (query.until_publication, 1)):
+        if publication is not None:
+            end = min(end, position.get(publication, -offset) + offset)
+    return first, end
 
 
 def moment(time_s: float) -> datetime:

@@ -7,7 +7,7 @@ change who a session is need a rule that names them (`wamp.…`): a rule for eve
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from heliograph.routing.meta_registrations import RegistrationProcedures
 from heliograph.routing.meta_sessions import SessionProcedures
 from heliograph.routing.meta_subscriptions import SubscriptionProcedures
+from heliograph.routing.work import Steps
 from heliograph.wamp.errors import INVALID_ARGUMENT, NOT_AUTHORIZED, PayloadError, RequestError
 from heliograph.wamp.messages import Call
 from heliograph.wamp.payload import Payload, PlainPayload
@@ -22,6 +23,9 @@ from heliograph.wamp.payload import Payload, PlainPayload
 if TYPE_CHECKING:
     from heliograph.routing.realm import Realm
     from heliograph.routing.session import Session
+
+MetaFunction = Callable[..., "list[Any] | Steps[list[Any]]"]
+"""Takes the calling session and the call's arguments."""
 
 PRIVILEGED = frozenset(
     {
@@ -39,7 +43,7 @@ PRIVILEGED = frozenset(
 class MetaProcedure:
     """One procedure: a function that takes the calling session and then the call's arguments.
 
-    Its annotations say what the arguments must be; it returns the positional results.
+    Its annotations say what the arguments must be; it returns the positional results, or the steps that lead to them.
 
     Args:
         function: what is done.
@@ -47,13 +51,15 @@ class MetaProcedure:
 
     __slots__ = ("_function", "_signature", "_types")
 
-    def __init__(self, function: Callable[..., list[Any]]) -> None:
+    def __init__(self, function: MetaFunction) -> None:
         self._function = function
         self._signature = inspect.signature(function)
         self._types = get_type_hints(function)
 
-    def call(self, session: Session, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-        """Return the results; raises `RequestError` for arguments that do not fit."""
+    def call(
+        self, session: Session, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> list[Any] | Steps[list[Any]]:
+        """Return the results, or the steps to them; raises `RequestError` for arguments that do not fit."""
         try:
             bound = self._signature.bind(session, *args, **kwargs)
         except TypeError as error:
@@ -90,8 +96,8 @@ class MetaApi:
         """The procedures there are."""
         return frozenset(self._procedures)
 
-    def call(self, session: Session, message: Call, *, by_name: bool) -> Payload | None:
-        """Return the result of the procedure `message` names, None when there is no such procedure.
+    def call(self, session: Session, message: Call, *, by_name: bool) -> Payload | Steps[Payload] | None:
+        """Return the result of the procedure `message` names, or what leads to it; None when there is none.
 
         Raises:
             RequestError: bad arguments, nothing found, or not allowed by a rule that names the procedure.
@@ -108,4 +114,10 @@ class MetaApi:
             args, kwargs = message.payload.decoded()
         except PayloadError as error:
             raise RequestError(INVALID_ARGUMENT, str(error)) from error
-        return PlainPayload(procedure.call(session, args, kwargs))
+        results = procedure.call(session, args, kwargs)
+        return _at_end(results) if isinstance(results, Generator) else PlainPayload(results)
+
+
+def _at_end(steps: Steps[list[Any]]) -> Steps[Payload]:
+    results = yield from steps
+    return PlainPayload(results)

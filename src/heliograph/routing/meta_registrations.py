@@ -8,6 +8,7 @@ from heliograph.routing.procedures import registration_details
 from heliograph.routing.realm import Realm
 from heliograph.routing.registration import Registration
 from heliograph.routing.session import Session
+from heliograph.routing.work import LOOKED_AT_A_UNIT
 from heliograph.wamp.errors import NO_SUCH_REGISTRATION, RequestError
 from heliograph.wamp.uris import MATCHES
 
@@ -35,6 +36,7 @@ class RegistrationProcedures:
         }
 
     def list_(self, session: Session) -> list[Any]:
+        self._realm.work.spend(len(self._realm.dealer.procedures.index) // LOOKED_AT_A_UNIT)
         return [
             {
                 kind: [found.id for found in self._realm.dealer.procedures.index.entries(kind)]
@@ -47,14 +49,18 @@ class RegistrationProcedures:
         return [found.id if found is not None else None]
 
     def match(self, session: Session, procedure: str) -> list[Any]:
-        found = self._realm.dealer.procedures.index.best(procedure)
+        index = self._realm.dealer.procedures.index
+        self._realm.work.spend(index.look_ups(procedure))
+        found = index.best(procedure)
         return [found.id if found is not None else None]
 
     def get(self, session: Session, registration_id: int) -> list[Any]:
         return [registration_details(_registration(self._realm, registration_id))]
 
     def list_callees(self, session: Session, registration_id: int) -> list[Any]:
-        return [[callee.session.id for callee in _registration(self._realm, registration_id).callees]]
+        callees = _registration(self._realm, registration_id).callees
+        self._realm.work.spend(len(callees) // LOOKED_AT_A_UNIT)
+        return [[callee.session.id for callee in callees]]
 
     def count_callees(self, session: Session, registration_id: int) -> list[Any]:
         return [len(_registration(self._realm, registration_id).callees)]

@@ -1,13 +1,15 @@
 """Procedures about sessions: `wamp.session.*`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from heliograph.routing.realm import Realm, Testament
-from heliograph.routing.retention import size_of
+from heliograph.routing.receivers import receiver_filter
+from heliograph.routing.retention import kept_bytes
 from heliograph.routing.session import Session
+from heliograph.routing.work import LOOKED_AT_A_UNIT, UNITS_A_MESSAGE, Steps
 from heliograph.wamp.errors import (
     CLOSE_KILLED,
     INVALID_ARGUMENT,
@@ -18,7 +20,7 @@ from heliograph.wamp.errors import (
 )
 from heliograph.wamp.messages import PublishOptions
 from heliograph.wamp.payload import PlainPayload
-from heliograph.wamp.uris import LOOSE
+from heliograph.wamp.uris import LOOSE, MAX_URI_BYTES
 
 Scope = Literal["detached", "destroyed"]
 
@@ -26,7 +28,10 @@ TESTAMENTS_LIMIT = 64
 """Testaments one session may leave in each scope."""
 
 TESTAMENT_BYTES_LIMIT = 64 * 1024
-"""About how many bytes of arguments a testament may have: it waits for as long as its session lasts."""
+"""About how many bytes a testament may take, with all its options: it waits for as long as its session lasts."""
+
+MESSAGE_LIMIT = 1024
+"""Characters that a message for those who are killed may have: each of them is sent it."""
 
 
 class SessionProcedures:
@@ -39,7 +44,7 @@ class SessionProcedures:
     def __init__(self, realm: Realm) -> None:
         self._realm = realm
 
-    def by_name(self) -> dict[str, Callable[..., list[Any]]]:
+    def by_name(self) -> dict[str, Callable[..., Any]]:
         """Return the procedures by the name they are called by."""
         return {
             "wamp.session.count": self.count,
@@ -55,10 +60,10 @@ class SessionProcedures:
         }
 
     def count(self, session: Session, filter_authroles: list[str] | None = None) -> list[Any]:
-        return [len(list(_of_roles(self._realm, filter_authroles)))]
+        return [len(self._of_roles(filter_authroles))]
 
     def list_(self, session: Session, filter_authroles: list[str] | None = None) -> list[Any]:
-        return [[found.id for found in _of_roles(self._realm, filter_authroles)]]
+        return [[found.id for found in self._of_roles(filter_authroles)]]
 
     def get(self, session: Session, session_id: int) -> list[Any]:
         return [_session(self._realm, session_id).details()]
@@ -66,7 +71,7 @@ class SessionProcedures:
     def kill(
         self, session: Session, session_id: int, *, reason: str = CLOSE_KILLED, message: str | None = None
     ) -> list[Any]:
-        _check_reason(reason)
+        _check_farewell(reason, message)
         if session_id == session.id:
             # "Specifying the caller's own session will result in a `wamp.error.no_such_session`"
             raise RequestError(NO_SUCH_SESSION, "a session cannot kill itself")
@@ -75,32 +80,52 @@ class SessionProcedures:
 
     def kill_by_authid(
         self, session: Session, authid: str, *, reason: str = CLOSE_KILLED, message: str | None = None
-    ) -> list[Any]:
-        _check_reason(reason)
-        killed = [found for found in _others(self._realm, session) if found.principal.authid == authid]
-        for found in killed:
-            found.end(reason, message)
-        return [[found.id for found in killed]]
+    ) -> Steps[list[Any]]:
+        _check_farewell(reason, message)
+        found = [other for other in self._others(session) if other.principal.authid == authid]
+        killed = yield from self._kill(found, reason, message)
+        return [killed]
 
     def kill_by_authrole(
         self, session: Session, authrole: str, *, reason: str = CLOSE_KILLED, message: str | None = None
-    ) -> list[Any]:
-        _check_reason(reason)
-        killed = [found for found in _others(self._realm, session) if found.principal.authrole == authrole]
-        for found in killed:
-            found.end(reason, message)
+    ) -> Steps[list[Any]]:
+        _check_farewell(reason, message)
+        found = [other for other in self._others(session) if other.principal.authrole == authrole]
+        killed = yield from self._kill(found, reason, message)
         return [len(killed)]
 
     def kill_all(
         self, session: Session, *, reason: str = CLOSE_KILLED, message: str | None = None
-    ) -> list[Any]:
-        _check_reason(reason)
-        killed = _others(self._realm, session)
+    ) -> Steps[list[Any]]:
+        _check_farewell(reason, message)
         # "Closing all sessions in the realm will not generate session meta events or testament events"
-        with self._realm.silence():
-            for found in killed:
-                found.end(reason, message)
+        killed = yield from self._kill(self._others(session), reason, message, is_silent=True)
         return [len(killed)]
+
+    def _kill(
+        self, sessions: Sequence[Session], reason: str, message: str | None, *, is_silent: bool = False
+    ) -> Steps[list[int]]:
+        """End sessions, those that have not ended meanwhile; return their ids."""
+        found = [(session, session.id) for session in sessions]
+        killed: list[int] = []
+        for session, session_id in found:
+            if session.is_established_as(session_id):
+                session.end(reason, message, is_silent=is_silent)
+                killed.append(session_id)
+                self._realm.work.spend(UNITS_A_MESSAGE)
+                yield None
+        return killed
+
+    def _of_roles(self, authroles: list[str] | None) -> list[Session]:
+        sessions = list(self._realm.sessions.values())
+        self._realm.work.spend(len(sessions) // LOOKED_AT_A_UNIT)
+        if authroles is None:
+            return sessions
+        wanted = frozenset(authroles)
+        return [found for found in sessions if found.principal.authrole in wanted]
+
+    def _others(self, session: Session) -> list[Session]:
+        return [found for found in self._of_roles(None) if found is not session]
 
     def add_testament(
         self,
@@ -117,11 +142,11 @@ class SessionProcedures:
         except msgspec.ValidationError as error:
             raise RequestError(INVALID_ARGUMENT, f"publish_options: {error}") from error
         payload = PlainPayload(args or [], kwargs)
-        if size_of(payload) > TESTAMENT_BYTES_LIMIT:
-            raise RequestError(
-                PAYLOAD_SIZE_EXCEEDED, f"a testament may have {TESTAMENT_BYTES_LIMIT} bytes of arguments"
-            )
         details = self._realm.broker.check_publication(session, topic, options)
+        if kept_bytes(details, payload, receiver_filter(options)) > TESTAMENT_BYTES_LIMIT:
+            raise RequestError(
+                PAYLOAD_SIZE_EXCEEDED, f"a testament may take {TESTAMENT_BYTES_LIMIT} bytes with its options"
+            )
         left = self._realm.testaments.get(session) or {"detached": [], "destroyed": []}
         if len(left[scope]) >= TESTAMENTS_LIMIT:
             raise RequestError(
@@ -141,18 +166,6 @@ class SessionProcedures:
         return []
 
 
-def _of_roles(realm: Realm, authroles: list[str] | None) -> Iterable[Session]:
-    return (
-        session
-        for session in realm.sessions.values()
-        if authroles is None or session.principal.authrole in authroles
-    )
-
-
-def _others(realm: Realm, session: Session) -> list[Session]:
-    return [found for found in realm.sessions.values() if found is not session]
-
-
 def _session(realm: Realm, session_id: int) -> Session:
     session = realm.sessions.get(session_id)
     if session is None:
@@ -160,6 +173,8 @@ def _session(realm: Realm, session_id: int) -> Session:
     return session
 
 
-def _check_reason(reason: str) -> None:
-    if not LOOSE["exact"].match(reason):
-        raise RequestError(INVALID_URI, f"reason: {reason!r} is not a valid URI")
+def _check_farewell(reason: str, message: str | None) -> None:
+    if len(reason) > MAX_URI_BYTES or not LOOSE["exact"].match(reason):
+        raise RequestError(INVALID_URI, f"reason: {reason[:MAX_URI_BYTES]!r} is not a valid URI")
+    if message is not None and len(message) > MESSAGE_LIMIT:
+        raise RequestError(INVALID_ARGUMENT, f"message: at most {MESSAGE_LIMIT} characters")

@@ -5,13 +5,17 @@ from functools import partial
 from typing import Any
 
 from heliograph.routing.authorizer import authorize
-from heliograph.routing.broker import Subscription, subscription_details
-from heliograph.routing.history import HistoryEntry, history_query, rfc3339
+from heliograph.routing.history import History, HistoryEntry, HistoryQuery, history_query, rfc3339
 from heliograph.routing.realm import Realm
 from heliograph.routing.session import Session
-from heliograph.wamp.errors import NO_SUCH_SUBSCRIPTION, RequestError
+from heliograph.routing.subscription import Subscription, subscription_details
+from heliograph.routing.work import LOOKED_AT_A_UNIT, READ_BYTES_A_UNIT, UNITS_A_MESSAGE, Steps
+from heliograph.wamp.errors import NO_SUCH_SUBSCRIPTION, PAYLOAD_SIZE_EXCEEDED, RequestError
 from heliograph.wamp.messages import Details
 from heliograph.wamp.uris import MATCHES, Match, is_reserved
+
+ANSWER_BYTES = 4 * 1024 * 1024
+"""About how many bytes of events one call of `get_events` is answered with, or one event if that has more."""
 
 
 class LookupOptions(Details, frozen=True):
@@ -30,7 +34,7 @@ class SubscriptionProcedures:
     def __init__(self, realm: Realm) -> None:
         self._realm = realm
 
-    def by_name(self) -> dict[str, Callable[..., list[Any]]]:
+    def by_name(self) -> dict[str, Callable[..., Any]]:
         """Return the procedures by the name they are called by."""
         return {
             "wamp.subscription.list": self.list_,
@@ -44,6 +48,7 @@ class SubscriptionProcedures:
         }
 
     def list_(self, session: Session) -> list[Any]:
+        self._realm.work.spend(len(self._realm.broker.index) // LOOKED_AT_A_UNIT)
         return [
             {
                 kind: [found.id for found in self._realm.broker.index.entries(kind) if _is_shown(found)]
@@ -56,13 +61,15 @@ class SubscriptionProcedures:
         return [found.id if found is not None and _is_shown(found) else None]
 
     def match(self, session: Session, topic: str) -> list[Any]:
-        return [[found.id for found in self._realm.broker.index.matching(topic) if _is_shown(found)] or None]
+        return [[found.id for found in self._realm.broker.matching(topic) if _is_shown(found)] or None]
 
     def get(self, session: Session, subscription_id: int) -> list[Any]:
         return [subscription_details(_subscription(self._realm, subscription_id))]
 
     def list_subscribers(self, session: Session, subscription_id: int) -> list[Any]:
-        return [[subscriber.id for subscriber in _subscription(self._realm, subscription_id).subscribers]]
+        subscribers = _subscription(self._realm, subscription_id).subscribers
+        self._realm.work.spend(len(subscribers) // LOOKED_AT_A_UNIT)
+        return [[subscriber.id for subscriber in subscribers]]
 
     def count_subscribers(self, session: Session, subscription_id: int) -> list[Any]:
         return [len(_subscription(self._realm, subscription_id).subscribers)]
@@ -77,15 +84,36 @@ class SubscriptionProcedures:
         self._realm.broker.revoke(subscription, subscriber, reason)
         return []
 
-    def get_events(self, session: Session, subscription_id: int, /, **conditions: Any) -> list[Any]:
+    def get_events(
+        self, session: Session, subscription_id: int, /, **conditions: Any
+    ) -> list[Any] | Steps[list[Any]]:
         query = history_query(conditions)
         subscription = _subscription(self._realm, subscription_id)
         # "a peer must be allowed to subscribe to a desired subscription first" (specification, "Event History")
         authorize(session, subscription.topic, "subscribe", subscription.match)
         if subscription.history is None:
             return []
+        return self._events(session, subscription, subscription.history, query)
+
+    def _events(
+        self, session: Session, subscription: Subscription, history: History, query: HistoryQuery
+    ) -> Steps[list[Any]]:
+        work = self._realm.work
         may_read = partial(self._realm.broker.may_read, session, subscription)
-        return [_event(subscription, entry) for entry in subscription.history.events(query, may_read)]
+        entries = yield from history.events(query, may_read, work)
+        size = sum(entry.size_bytes for entry in entries)
+        if size > ANSWER_BYTES and len(entries) > 1:
+            raise RequestError(
+                PAYLOAD_SIZE_EXCEEDED,
+                f"get_events: {len(entries)} events have about {size} bytes, an answer at most {ANSWER_BYTES}:"
+                " ask with a smaller limit, and go on with after_publication",
+            )
+        events: list[Any] = []
+        for entry in entries:
+            events.append(_event(subscription, entry))
+            work.spend(UNITS_A_MESSAGE + entry.size_bytes // READ_BYTES_A_UNIT)
+            yield None
+        return events
 
 
 def _is_shown(subscription: Subscription) -> bool:

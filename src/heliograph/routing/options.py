@@ -106,11 +106,13 @@ class EventHistoryOptions(Struct, frozen=True, kw_only=True):
         uri: the topic or pattern
         match: how it is compared
         limit: events kept; the oldest makes room
+        limit_bytes: bytes of memory they may take together; the oldest make room
     """
 
     uri: str
     match: Match = "exact"
     limit: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    limit_bytes: Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024 * 1024)] = 64 * 1024 * 1024
 
 
 class CallQueueOptions(Struct, frozen=True, kw_only=True):

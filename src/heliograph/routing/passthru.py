@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from heliograph.wamp.errors import ProtocolViolation
+from heliograph.wamp.errors import INVALID_ARGUMENT, ProtocolViolation, RequestError
 from heliograph.wamp.messages import PassthruOptions
+
+TEXT_LIMIT = 256
+"""Characters that a scheme, a serializer, a cipher or the id of a key may have: calls and retained events keep them."""
 
 _KEYS = tuple(PassthruOptions.__struct_fields__)
 
@@ -18,6 +21,7 @@ def passthru_of(options: PassthruOptions, features: int, sender_bit: int) -> dic
         sender_bit: the feature a sender of such a message must have announced.
 
     Raises:
+        RequestError: one of them is too long.
         ProtocolViolation: the payload is packed, and the sender has not announced that it packs.
     """
     # "A *Router* can recognize that `Payload Passthru Mode` is in use by checking the existence and non-empty value of
@@ -28,7 +32,12 @@ def passthru_of(options: PassthruOptions, features: int, sender_bit: int) -> dic
         # "sends a … message with `payload passthru` without announcing it … MUST be treated as *PROTOCOL ERRORS*". The
         # older form is announced under other names by each client; it is passed on as it is.
         raise ProtocolViolation("payload passthru was not announced in HELLO (payload_passthru_mode)")
-    return {key: value for key in _KEYS if (value := getattr(options, key)) is not None}
+    said: dict[str, str] = {key: value for key in _KEYS if (value := getattr(options, key)) is not None}
+    if any(len(value) > TEXT_LIMIT for value in said.values()):
+        raise RequestError(
+            INVALID_ARGUMENT, f"an option of payload passthru has at most {TEXT_LIMIT} characters"
+        )
+    return said
 
 
 def passthru_of_error(details: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ format; it learns the time, and is woken, by a `Clock`. Transports, cluster link
 behind them.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from heliograph.wamp.messages import Event, Message
+from heliograph.wamp.payload import Payload
 
 
 class Peer(Protocol):
@@ -28,6 +29,13 @@ class Peer(Protocol):
 
     def release(self) -> None:
         """Hand over messages again."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it makes sense to send more now: little waits to go out, or nobody is there any more."""
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when there is room, or the connection ends; where there is room always, at once."""
 
 
 class Gone:
@@ -50,6 +58,15 @@ class Gone:
     def release(self) -> None:
         """Nothing has come."""
 
+    @property
+    def has_room(self) -> bool:
+        """Nothing waits."""
+        return True
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` now."""
+        callback()
+
 
 GONE = Gone()
 
@@ -64,6 +81,12 @@ class Deliverer(Protocol):
         """Send each event to each of its peers, encoded once a format.
 
         Raises `PayloadError`, before anybody has received anything, when one of the formats cannot express it.
+        """
+
+    def prepare(self, payload: Payload, peers: Iterable[Peer]) -> Payload:
+        """Return `payload` converted for the formats of all `peers`: events with it are made without failing.
+
+        Raises `PayloadError` when one of the formats cannot express it.
         """
 
 

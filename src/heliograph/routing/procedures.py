@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 Announce = Callable[..., None]
 """Publishes a meta event: topic, then its arguments."""
 
+Withdrawal = tuple[Registration, bool]
+"""A registration that has lost a callee, and whether that was its last one."""
+
 _NOTHING: Mapping[Registration, Callee] = {}
 
 
@@ -135,10 +138,19 @@ class Procedures:
         registration = self.index.best(procedure)
         return registration is not None and self._callee(registration, session) is not None
 
-    def leave(self, session: Session) -> None:
-        """Forget what a session that has ended was a callee of."""
-        for registration, callee in list(self.of_session.get(session, _NOTHING).items()):
-            self._drop_callee(registration, callee)
+    def leave(self, session: Session) -> list[Withdrawal]:
+        """Take away what a session that has ended was a callee of; `announce_withdrawn` tells others about it."""
+        return [
+            (registration, self._withdraw(registration, callee))
+            for registration, callee in list(self.of_session.get(session, _NOTHING).items())
+        ]
+
+    def announce_withdrawn(self, session_id: int, withdrawal: Withdrawal) -> None:
+        """Publish meta events about a registration that a session has lost."""
+        registration, was_last = withdrawal
+        self._announce("wamp.registration.on_unregister", session_id, registration.id)
+        if was_last:
+            self._announce("wamp.registration.on_delete", session_id, registration.id)
 
     def _callee(self, registration: Registration, session: Session) -> Callee | None:
         """Return the callee of `registration` that `session` is."""
@@ -167,19 +179,24 @@ class Procedures:
         return registration
 
     def _drop_callee(self, registration: Registration, callee: Callee) -> None:
-        """Take a callee from a registration, which goes with its last one."""
+        """Take a callee from a registration, and tell others about it."""
+        was_last = self._withdraw(registration, callee)
+        self.announce_withdrawn(callee.session.id, (registration, was_last))
+        self._callee_gone(registration)
+
+    def _withdraw(self, registration: Registration, callee: Callee) -> bool:
+        """Take a callee from a registration, which goes with its last one; return whether it was that."""
         session = callee.session
         registrations = self.of_session[session]
         del registrations[registration]
         if not registrations:
             del self.of_session[session]
         registration.remove(callee)
-        self._announce("wamp.registration.on_unregister", session.id, registration.id)
-        if not registration.callees:
-            del self.registrations[registration.id]
-            self.index.remove(registration.procedure, registration.match)
-            self._announce("wamp.registration.on_delete", session.id, registration.id)
-        self._callee_gone(registration)
+        if registration.callees:
+            return False
+        del self.registrations[registration.id]
+        self.index.remove(registration.procedure, registration.match)
+        return True
 
 
 def registration_details(registration: Registration) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliograph.routing.authorizer import Authorizer, DynamicAuthorizer, StaticAuthorizer
@@ -12,6 +10,8 @@ from heliograph.routing.counters import Counters
 from heliograph.routing.dealer import Dealer
 from heliograph.routing.options import RealmOptions, RoleOptions
 from heliograph.routing.peer import Clock, Deliverer
+from heliograph.routing.subscription import Drop
+from heliograph.routing.work import Steps, Work
 from heliograph.wamp.errors import NO_SUCH_ROLE, RequestError
 from heliograph.wamp.ids import RandomId
 from heliograph.wamp.messages import PublishOptions
@@ -19,6 +19,8 @@ from heliograph.wamp.payload import Payload
 from heliograph.wamp.uris import UriCheck
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from heliograph.routing.router_caller import RouterCaller
     from heliograph.routing.session import Session
 
@@ -55,6 +57,7 @@ class Realm:
         random_id: makes ids of the global scope.
         clock: tells the time, and when it is over.
         counters: shared by all realms of the router.
+        work: bounds what is done in a turn.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Realm:
         random_id: RandomId,
         clock: Clock,
         counters: Counters,
+        work: Work,
     ) -> None:
         uri_check = UriCheck(strict=options.options.uri_check == "strict")
         self.name = options.name
@@ -74,6 +78,7 @@ class Realm:
             random_id=random_id,
             clock=clock,
             counters=counters,
+            work=work,
             history=options.store.event_history,
             subscriptions_limit=options.options.subscriptions_limit,
         )
@@ -81,6 +86,7 @@ class Realm:
             uri_check=uri_check,
             clock=clock,
             counters=counters,
+            work=work,
             announce=self.broker.announce,
             queues=options.store.call_queue,
             registrations_limit=options.options.registrations_limit,
@@ -95,6 +101,7 @@ class Realm:
         self._role_options = options.roles
         self._random_id = random_id
         self._counters = counters
+        self.work = work
 
     def open(self, caller: RouterCaller) -> None:
         """Make the roles; those with an authorizer ask it through `caller`."""
@@ -146,30 +153,40 @@ class Realm:
         if self.broker.meta_subscriptions:
             self.broker.announce("wamp.session.on_join", session.details())
 
-    def leave(self, session: Session) -> None:
-        """Forget the session and everything it had.
+    def leave(self, session: Session, *, is_silent: bool = False) -> Steps[None]:
+        """Forget the session and everything it had, at once; return what is left to do: to tell others.
 
-        It hears nothing any more. Testaments go out, who waits for it is answered, then everybody learns what it had.
+        It receives nothing any more. Testaments are published, calls that wait for it are answered, then meta events
+        tell what it had.
+
+        Args:
+            session: which.
+            is_silent: whether there are no testaments and no meta events.
         """
         del self.sessions[session.id]
         dropped = self.broker.leave(session)
         testaments = self.testaments.pop(session, None)
-        if testaments is not None and not self.broker.is_silent:
+        calls = self.dealer.leave(session, is_silent=is_silent)
+        self._counters.sessions_closed += 1
+        return self._left(session, session.id, None if is_silent else testaments, calls, dropped, is_silent)
+
+    def _left(
+        self,
+        session: Session,
+        session_id: int,
+        testaments: dict[str, list[Testament]] | None,
+        calls: Steps[None],
+        dropped: Sequence[Drop],
+        is_silent: bool,  # noqa: FBT001 - of a private generator
+    ) -> Steps[None]:
+        principal = session.principal
+        if testaments is not None:
             # "A *Router* that does not allow Session Resumption MUST send `detached`-scope Testaments before
             # `destroyed`-scope Testaments" (specification, "Session Testament")
             for testament in (*testaments["detached"], *testaments["destroyed"]):
-                self.broker.publish_testament(session, *testament)
-        self.dealer.leave(session)
-        self.broker.announce_dropped(session, dropped)
-        self._counters.sessions_closed += 1
-        principal = session.principal
-        self.broker.announce("wamp.session.on_leave", session.id, principal.authid, principal.authrole)
-
-    @contextlib.contextmanager
-    def silence(self) -> Iterator[None]:
-        """Announce nothing and publish no testament for a while."""
-        self.broker.is_silent = True
-        try:
-            yield
-        finally:
-            self.broker.is_silent = False
+                yield from self.broker.publish_testament(session, *testament)
+                yield None
+        yield from calls
+        if not is_silent:
+            yield from self.broker.announce_dropped(session_id, dropped)
+            self.broker.announce("wamp.session.on_leave", session_id, principal.authid, principal.authrole)

@@ -13,6 +13,7 @@ from heliograph.routing.outside import NOTHING_OUTSIDE, Outside
 from heliograph.routing.peer import Clock, Deliverer
 from heliograph.routing.realm import Realm
 from heliograph.routing.router_caller import RouterCaller
+from heliograph.routing.work import Work
 from heliograph.wamp.errors import NO_SUCH_REALM, RequestError
 from heliograph.wamp.ids import RandomId
 
@@ -66,6 +67,7 @@ class Router:
         deliverer: takes events for many peers.
         random_id: makes ids of the global scope.
         clock: tells the time, and when it is over.
+        work: bounds what is done in a turn.
         agent: how the router calls itself in WELCOME.
         random_bytes: makes nonces and challenges.
         report: tells the operator of something that went wrong.
@@ -79,6 +81,7 @@ class Router:
         deliverer: Deliverer,
         random_id: RandomId,
         clock: Clock,
+        work: Work,
         agent: str,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         report: Callable[[str], None] = lambda _text: None,
@@ -91,6 +94,7 @@ class Router:
         self.roles = dict(ROLES)
         self.random_id = random_id
         self.clock = clock
+        self.work = work
         self.counters = Counters()
         self.drops_events = any(
             role.outbox_policy not in (None, "disconnect") for realm in realms for role in realm.roles
@@ -101,7 +105,12 @@ class Router:
         self._everybody: dict[str, StaticAnonymous] = {}
         for options in realms:
             realm = Realm(
-                options, deliverer=deliverer, random_id=random_id, clock=clock, counters=self.counters
+                options,
+                deliverer=deliverer,
+                random_id=random_id,
+                clock=clock,
+                counters=self.counters,
+                work=work,
             )
             realm.dealer.meta = MetaApi(realm)
             caller = self._callers[options.name] = RouterCaller(self, realm, clock)

@@ -124,6 +124,15 @@ class RouterCaller:
     def release(self) -> None:
         """As above."""
 
+    @property
+    def has_room(self) -> bool:
+        """Nothing waits here."""
+        return True
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` now."""
+        callback()
+
     def is_registered(self, procedure: str) -> bool:
         """Return whether somebody implements `procedure`, not by a pattern."""
         return self._realm.dealer.procedures.index.exact(procedure) is not None

@@ -13,6 +13,7 @@ from heliograph.routing.joining import Joining
 from heliograph.routing.options import OutboxPolicy, SessionOptions
 from heliograph.routing.peer import Peer, Timer
 from heliograph.routing.realm import Realm, Role
+from heliograph.routing.work import Steps
 from heliograph.wamp.errors import (
     CLOSE_GOODBYE_AND_OUT,
     CLOSE_SYSTEM_SHUTDOWN,
@@ -55,6 +56,9 @@ _NOTHING: dict[Any, Any] = {}
 
 MODIFIED_DETAILS_LIMIT = 32
 """Keys `wamp.session.modify_details` may add to a session's details."""
+
+MODIFIED_DETAILS_BYTES = 16 * 1024
+"""About how many bytes they may take together."""
 
 
 class State(enum.Enum):
@@ -129,18 +133,43 @@ class Session:
                 raise ProtocolViolation(f"{type(message).__name__.upper()} is not allowed {self.state.value}")
             if self.options.strict_ids and not self.decisions:
                 self._check_request_id(message)
-            handler(self, message)
-        except RequestError as error:
+            steps = handler(self, message)
+        except (RequestError, PayloadError) as error:
             self._refuse(message, error)
-        except PayloadError as error:
-            self._refuse(message, _undeliverable(error))
         except ProtocolViolation as violation:
             self.violate(violation)
         except DecisionPending as pending:
             self._wait_for_decision(message, pending)
+        else:
+            if steps is not None:
+                self._router.work.go_on(self._held_during(message, steps))
 
-    def publish(self, topic: str, options: PublishOptions, payload: Payload) -> int:
-        """Publish for somebody in this process, who is sent no message about it; return the publication's id.
+    def _held_during(self, message: Message, steps: Steps[None]) -> Steps[None]:
+        """Do what is left of `message`, and handle nothing else of this session before: so order holds."""
+        session_id = self.id
+        is_held = False
+        try:
+            for waits_for in steps:
+                if not is_held:
+                    is_held = True
+                    self.hold()
+                yield waits_for
+        except (RequestError, PayloadError) as error:
+            if self.is_established_as(session_id):
+                self._refuse(message, error)
+        finally:
+            if is_held and self.id == session_id:
+                self.release()
+
+    def is_established_as(self, session_id: int) -> bool:
+        """Return whether this is still the session with that id: it may have ended, and another one begun."""
+        return self.state is State.ESTABLISHED and self.id == session_id
+
+    def publish(self, topic: str, options: PublishOptions, payload: Payload) -> int | Steps[int]:
+        """Publish for somebody in this process, who is sent no message about it.
+
+        Returns:
+            The publication's id; or, where that takes longer, the steps that lead to it.
 
         Raises:
             RequestError: the router refuses.
@@ -207,13 +236,23 @@ class Session:
         modified = {key: value for key, value in {**self._modified, **details}.items() if value is not None}
         if len(modified) > MODIFIED_DETAILS_LIMIT:
             raise RequestError(INVALID_ARGUMENT, f"at most {MODIFIED_DETAILS_LIMIT} details can be added")
+        if PlainPayload([], modified).size_bytes > MODIFIED_DETAILS_BYTES:
+            raise RequestError(
+                INVALID_ARGUMENT, f"the details added may take {MODIFIED_DETAILS_BYTES} bytes together"
+            )
         self._modified = modified
         self.details_changes += 1
 
-    def end(self, reason: str, message: str | None) -> None:
-        """Say GOODBYE from this side; the session ends with the peer's answer, its transport, or a time limit."""
+    def end(self, reason: str, message: str | None, *, is_silent: bool = False) -> None:
+        """Say GOODBYE from this side; the session ends with the peer's answer, its transport, or a time limit.
+
+        Args:
+            reason: of GOODBYE.
+            message: for people.
+            is_silent: whether no meta event tells of it, and no testament is published.
+        """
         if self.state is State.ESTABLISHED:
-            self._leave_realm()
+            self._router.work.go_on(self._leave_realm(is_silent=is_silent))
             self.state = State.SHUTTING_DOWN
             self.peer.send(Goodbye(CloseDetails(message=message), reason))
             self._goodbye_timer = self._router.clock.later(
@@ -231,11 +270,12 @@ class Session:
         """Take note that the transport is gone; the same clean-up as after GOODBYE."""
         if self.state is State.ABORTED:
             return
-        if self.state is State.ESTABLISHED:
-            self._leave_realm()
+        was_established = self.state is State.ESTABLISHED
         self._stop_joining()
         self._stop_goodbye_timer()
         self.state = State.ABORTED
+        if was_established:
+            self._router.work.go_on(self._leave_realm())
 
     # Decisions that have to be waited for.
 
@@ -252,7 +292,7 @@ class Session:
 
         def repeat(decision: Decision) -> None:
             # The session may have ended in the meantime, and another one begun.
-            if self.state is not State.ESTABLISHED or self.id != session_id:
+            if not self.is_established_as(session_id):
                 return
             self.release()
             if request in undecided:
@@ -329,12 +369,18 @@ class Session:
             self._joining.abandon()
             self._joining = None
 
-    def _goodbye(self, message: Goodbye) -> None:
-        self._leave_realm(message.reason)
+    def _goodbye(self, message: Goodbye) -> Steps[None]:
+        steps = self._leave_realm(message.reason)
         self.state = State.CLOSED
-        # "`GOODBYE` must be replied to by the receiving Peer" (specification, "Difference between ABORT and GOODBYE")
-        self.peer.send(Goodbye(CloseDetails(), CLOSE_GOODBYE_AND_OUT))
-        self.peer.left()
+        return self._answer_goodbye(steps)
+
+    def _answer_goodbye(self, steps: Steps[None]) -> Steps[None]:
+        yield from steps
+        if self.state is State.CLOSED:
+            # "`GOODBYE` must be replied to by the receiving Peer" (specification, "Difference between ABORT and
+            # GOODBYE")
+            self.peer.send(Goodbye(CloseDetails(), CLOSE_GOODBYE_AND_OUT))
+            self.peer.left()
 
     def _goodbye_answered(self, _message: Goodbye) -> None:
         self._stop_goodbye_timer()
@@ -364,13 +410,15 @@ class Session:
         self.peer.send(Abort(CloseDetails(message=text or None), reason))
         self.peer.close()
 
-    def _leave_realm(self, reason: str | None = None) -> None:
+    def _leave_realm(self, reason: str | None = None, *, is_silent: bool = False) -> Steps[None]:
+        """Leave at once; what is returned tells others about it."""
         self.release()
         if self.authenticators is not None:
             self.authenticators.left(self, reason)
-        self.realm.leave(self)
+        return self.realm.leave(self, is_silent=is_silent)
 
-    def _refuse(self, message: Message, error: RequestError) -> None:
+    def _refuse(self, message: Message, refusal: RequestError | PayloadError) -> None:
+        error = _undeliverable(refusal) if isinstance(refusal, PayloadError) else refusal
         if isinstance(message, Publish):
             self._router.counters.publications_refused += 1
             if not message.options.acknowledge:
@@ -391,17 +439,17 @@ class Session:
 
     # Requests and answers, each for the broker or the dealer.
 
-    def _publish(self, message: Publish) -> None:
-        self.realm.broker.publish(self, message)
+    def _publish(self, message: Publish) -> Steps[None] | None:
+        return self.realm.broker.publish(self, message)
 
-    def _subscribe(self, message: Subscribe) -> None:
-        self.realm.broker.subscribe(self, message)
+    def _subscribe(self, message: Subscribe) -> Steps[None] | None:
+        return self.realm.broker.subscribe(self, message)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
         self.realm.broker.unsubscribe(self, message)
 
-    def _call(self, message: Call) -> None:
-        self.realm.dealer.call(self, message)
+    def _call(self, message: Call) -> Steps[None] | None:
+        return self.realm.dealer.call(self, message)
 
     def _cancel(self, message: Cancel) -> None:
         self.realm.dealer.cancel(self, message)
@@ -419,7 +467,9 @@ class Session:
         self.realm.dealer.error(self, message)
 
     # State and message to what is done; everything absent is a protocol violation.
-    transitions: ClassVar[Mapping[State, Mapping[type[Message], Callable[[Session, Any], None]]]] = {
+    transitions: ClassVar[
+        Mapping[State, Mapping[type[Message], Callable[[Session, Any], Steps[None] | None]]]
+    ] = {
         State.CLOSED: {
             Hello: _hello,
             Abort: _aborted,

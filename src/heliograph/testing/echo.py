@@ -193,7 +193,12 @@ def _service(loop: asyncio.AbstractEventLoop) -> EchoService:
     )
     # A connection belongs to a router; this one has no realms and hears nothing.
     router = Router(
-        [], deliverer=OutboxDeliverer(turn), random_id=lambda: 1, clock=LoopClock(loop), agent="echo"
+        [],
+        deliverer=OutboxDeliverer(turn),
+        random_id=lambda: 1,
+        clock=LoopClock(loop),
+        work=turn,
+        agent="echo",
     )
     return EchoService(options, router=router, turn=turn, counters=TransportCounters(), loop=loop)
 

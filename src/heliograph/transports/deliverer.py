@@ -1,21 +1,26 @@
 """One event to many peers: encoded once for each wire format, put into every outbox."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol, cast
 
 from heliograph.routing.peer import Delivery, Peer
 from heliograph.transports.turn import BYTES_A_UNIT, Flushable, Turn
 from heliograph.wamp.messages import Event, Message
+from heliograph.wamp.payload import Payload, PayloadFormat, PreparedPayload
 
 
 class WireFormat(Protocol):
     """How messages look on one kind of connection: a serializer and its framing.
 
     `delivery_units` is what one delivery costs in units of a turn's work: 1 where the same bytes go to everybody.
+    `serializer` is the format of payloads.
     """
 
     @property
     def delivery_units(self) -> int: ...
+
+    @property
+    def serializer(self) -> PayloadFormat: ...
 
     def frame(self, message: Message) -> Any:
         """Return `message` finished, ready for an outbox; raises `PayloadError`."""
@@ -61,6 +66,11 @@ class OutboxDeliverer:
         ]
         for event, frames, peers in encoded:
             self._put(event, frames, cast(Collection[OutboxPeer], peers))
+
+    def prepare(self, payload: Payload, peers: Iterable[Peer]) -> Payload:
+        """Return `payload` converted for the formats of all `peers`; raises `PayloadError`."""
+        wire_formats = {peer.wire_format for peer in cast(Iterable[OutboxPeer], peers)}
+        return PreparedPayload(payload, {wire_format.serializer for wire_format in wire_formats})
 
     def _put_one(self, event: Event, receiver: OutboxPeer) -> None:
         """Put an event into one outbox: without tables of formats, which cost as much again."""

@@ -1,7 +1,7 @@
 """A session inside this process: how the HTTP bridge publishes and calls without a socket."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import convert
@@ -11,6 +11,7 @@ from heliograph.auth.principal import Principal
 from heliograph.routing.authorizer import DecisionPending
 from heliograph.routing.router import Router
 from heliograph.routing.session import Session
+from heliograph.routing.work import Steps
 from heliograph.wamp.errors import CANCELED, RequestError
 from heliograph.wamp.features import CALLER_PASSTHRU, PUBLISHER_PASSTHRU
 from heliograph.wamp.ids import SequentialIds
@@ -41,6 +42,7 @@ class InProcessSession:
     """
 
     def __init__(self, router: Router, *, realm: str, role: str) -> None:
+        self._work = router.work
         self._requests = SequentialIds()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         # The request that is being handled, and its answer when that is there at once.
@@ -64,8 +66,8 @@ class InProcessSession:
             options: of PUBLISH; unknown ones are ignored, `acknowledge` is always on.
 
         Returns:
-            The publication's id; or, where a decision has to be waited for, its future, which may fail with
-            `RequestError`.
+            The publication's id; or, where a decision has to be waited for or the event matches very many
+            subscriptions, its future, which may fail with `RequestError`.
 
         Raises:
             RequestError: the router refuses.
@@ -73,7 +75,7 @@ class InProcessSession:
         """
         checked = convert({**options, "acknowledge": True}, PublishOptions) if options else PLAIN_PUBLISH
         try:
-            return self._session.publish(topic, checked, payload)
+            published = self._session.publish(topic, checked, payload)
         except DecisionPending:
             request = self._requests.next()
             acknowledged = replace(checked, acknowledge=True)
@@ -81,6 +83,19 @@ class InProcessSession:
                 request, Publish(request, acknowledged, topic, payload)
             )
             return publication
+        return published if isinstance(published, int) else self._at_end(published)
+
+    def _at_end(self, steps: Steps[int]) -> asyncio.Future[int]:
+        """Return what is done when an event has been sent to all subscriptions it matches."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def publish() -> Steps[None]:
+            publication = yield from steps
+            if not future.done():
+                future.set_result(publication)
+
+        self._work.go_on(publish())
+        return future
 
     async def call(
         self, procedure: str, payload: Payload, options: Mapping[str, Any], *, timeout_s: float
@@ -153,6 +168,15 @@ class InProcessSession:
 
     def release(self) -> None:
         """Nothing to do, as above."""
+
+    @property
+    def has_room(self) -> bool:
+        """Nothing waits here."""
+        return True
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` now."""
+        callback()
 
 
 def _value(answer: Message) -> Any:

@@ -48,6 +48,7 @@ class RawSocketFormat:
     delivery_units = 1
 
     def __init__(self, serializer: Serializer) -> None:
+        self.serializer = serializer
         self._encode = serializer.encode
 
     def frame(self, message: Message) -> bytes:

@@ -5,18 +5,21 @@ work: a publisher that floods would otherwise keep everybody else from being ser
 subscribers in one turn held a bystander up for 119 ms).
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
+from heliograph.routing.work import Steps
 from heliograph.transports.overload import EventKey
 
 _LOG = logging.getLogger(__name__)
 
 WORK_BUDGET = 32_768
-"""Units of work a turn: one for a message read or delivered, and one for each 4 KiB of it."""
+"""Units of work a turn: one is about a microsecond, as an event for one receiver takes."""
 
 BYTES_A_UNIT = 4096
 
@@ -33,6 +36,39 @@ class Waiting(Protocol):
 
     def handle_next(self) -> bool:
         """Handle one message; return whether more wait."""
+
+
+class _Job:
+    """Something that is done in steps.
+
+    Args:
+        turn: whose turns it takes.
+        steps: of it.
+    """
+
+    __slots__ = ("_steps", "_turn")
+
+    def __init__(self, turn: Turn, steps: Steps[None]) -> None:
+        self._turn = turn
+        self._steps = steps
+
+    def handle_next(self) -> bool:
+        """Do one step; return whether the next one can be done as soon as a turn has room for it."""
+        try:
+            waits_for = next(self._steps)
+        except StopIteration:
+            return False
+        except Exception:  # noqa: BLE001 - logged
+            # A defect of ours; what else waits for its turn must still have it.
+            _LOG.exception("what was done in steps failed")
+            return False
+        if waits_for is None:
+            return True
+        waits_for.when_room(self._go_on)
+        return False
+
+    def _go_on(self) -> None:
+        self._turn.wait(self)
 
 
 class Turn:
@@ -82,6 +118,14 @@ class Turn:
         self._waiting.append(reader)
         if not self._is_end_scheduled:
             self._schedule_end()
+
+    def go_on(self, steps: Steps[None]) -> None:
+        """Do the first of `steps` at once, as many as this turn has room for, and the others in turns to come."""
+        job = _Job(self, steps)
+        while job.handle_next():
+            if self._work_left <= 0:
+                self.wait(job)
+                return
 
     def note_event(self, frames: Iterable[bytes], key: EventKey) -> None:
         """Take note that `frames`, one for each format, are those of an event."""

@@ -81,6 +81,7 @@ class WebSocketFormat:
     delivery_units = 1
 
     def __init__(self, serializer: Serializer, fragment_bytes: int | None = None) -> None:
+        self.serializer = serializer
         self._encode = serializer.encode
         self._opcode = opcode_of(serializer)
         self._first_byte = FIN | self._opcode
@@ -105,6 +106,7 @@ class DeflatedFormat:
     delivery_units = 1
 
     def __init__(self, serializer: Serializer, window_bits: int, options: FrameOptions) -> None:
+        self.serializer = serializer
         self._encode = serializer.encode
         self._frames = _shared_frames(opcode_of(serializer), window_bits, options)
 
@@ -123,6 +125,7 @@ class MessageFormat:
     """
 
     def __init__(self, serializer: Serializer, batching: Batching | None, delivery_units: int) -> None:
+        self.serializer = serializer
         self._encode = serializer.encode
         self._wrap = batching.wrap if batching is not None else None
         self.delivery_units = delivery_units

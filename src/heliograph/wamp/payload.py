@@ -1,6 +1,6 @@
 """The opaque payload of a message: arguments that travel through the router without being read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -28,6 +28,10 @@ class Payload(Protocol):
 
     def decoded(self) -> tuple[list[Any], dict[str, Any]]:
         """Return (args, kwargs) as Python values; raises `PayloadError`."""
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes it takes."""
 
 
 class EncodedPayload(Struct, eq=False):
@@ -59,6 +63,11 @@ class EncodedPayload(Struct, eq=False):
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise PayloadError("args must be a list and kwargs a map")
         return args, kwargs
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes it takes."""
+        return len(self.args) + len(self.kwargs)
 
     def __repr__(self) -> str:
         return f"EncodedPayload({self.source.name}, {self.args!r}, {self.kwargs!r})"
@@ -94,6 +103,11 @@ class PlainPayload:
         """Return the arguments as they are."""
         return self.args, self.kwargs
 
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes it takes."""
+        return len(repr((self.args, self.kwargs)))
+
     def __repr__(self) -> str:
         return f"PlainPayload({self.args!r}, {self.kwargs!r})"
 
@@ -123,6 +137,11 @@ class BarePayload:
         """Return the binary as the only argument."""
         return [self.data], {}
 
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes it takes."""
+        return len(self.data)
+
     def __repr__(self) -> str:
         return f"BarePayload({self.data!r})"
 
@@ -130,6 +149,37 @@ class BarePayload:
         return isinstance(other, BarePayload) and self.data == other.data
 
     __hash__ = None  # type: ignore[assignment]  # equal by value, so not a key
+
+
+class PreparedPayload:
+    """A payload that was converted beforehand, once for each format in which it is sent.
+
+    Args:
+        payload: what was converted.
+        formats: those in which it is sent.
+
+    Raises:
+        PayloadError: one of them cannot express it.
+    """
+
+    __slots__ = ("_encoded", "_payload")
+
+    def __init__(self, payload: Payload, formats: Iterable[PayloadFormat]) -> None:
+        self._payload = payload
+        self._encoded = {target.name: payload.encoded(target) for target in formats}
+
+    def encoded(self, target: PayloadFormat) -> tuple[bytes, bytes]:
+        """Return (args, kwargs) in `target`'s bytes."""
+        return self._encoded.get(target.name) or self._payload.encoded(target)
+
+    def decoded(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return (args, kwargs) as Python values."""
+        return self._payload.decoded()
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes one encoding takes."""
+        return self._payload.size_bytes
 
 
 EMPTY = PlainPayload()

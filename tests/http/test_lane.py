@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from heliograph.http.protocol import GuardedHttpProtocol
-from heliograph.transports import turn
+from heliograph.transports.turn import Turn
 from tests.support.nodes import USUAL_PATHS, RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import (
     Connection,
@@ -49,10 +49,9 @@ def protocol_of(node: RunningNode) -> GuardedHttpProtocol:
     return protocol
 
 
-def let_turns_do(units: int, node: RunningNode, monkeypatch: pytest.MonkeyPatch) -> turn.Turn:
-    monkeypatch.setattr(turn, "WORK_BUDGET", units)
+def let_turns_do(units: int, node: RunningNode) -> Turn:
     the_turn = node.node._turn
-    the_turn._work_left = units
+    the_turn.work_budget = the_turn._work_left = units
     return the_turn
 
 
@@ -205,15 +204,15 @@ class TestOrder:
 
 class TestTurns:
     async def test_requests_wait_when_a_turn_has_done_enough(
-        self, node: RunningNode, subscriber: WampClient, monkeypatch: pytest.MonkeyPatch
+        self, node: RunningNode, subscriber: WampClient
     ) -> None:
-        the_turn = let_turns_do(0, node, monkeypatch)
+        the_turn = let_turns_do(0, node)
         many, one = await Connection.open(node.address), await Connection.open(node.address)
         await many.send(b"".join(post(number) for number in range(16)))
         await node.until(lambda: len(the_turn._waiting) == 1)
         await one.send(post("bystander"))
         await node.until(lambda: len(the_turn._waiting) == 2)
-        let_turns_do(1, node, monkeypatch)
+        let_turns_do(1, node)
         assert (await one.response()).status == 200
         assert [(await many.response()).status for _ in range(16)] == [200] * 16
         order = await heard(subscriber, 17)
@@ -223,12 +222,12 @@ class TestTurns:
     async def test_no_turn_does_much_more_than_its_budget(
         self, node: RunningNode, subscriber: WampClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        the_turn = let_turns_do(10, node, monkeypatch)
+        the_turn = let_turns_do(10, node)
         spent: list[int] = []
         end = the_turn._end
 
         def noted() -> None:
-            spent.append(turn.WORK_BUDGET - the_turn._work_left)
+            spent.append(the_turn.work_budget - the_turn._work_left)
             end()
 
         monkeypatch.setattr(the_turn, "_end", noted)
@@ -268,14 +267,12 @@ class TestTurns:
         protocol.resume_writing()
         assert [(await connection.response()).status for _ in range(2)] == [405, 405]
 
-    async def test_refusals_wait_when_a_turn_has_done_enough(
-        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        the_turn = let_turns_do(0, node, monkeypatch)
+    async def test_refusals_wait_when_a_turn_has_done_enough(self, node: RunningNode) -> None:
+        the_turn = let_turns_do(0, node)
         connection = await Connection.open(node.address)
         await connection.send(http_request("GET", "/notify") * 3)
         await node.until(lambda: len(the_turn._waiting) == 1)
-        let_turns_do(1, node, monkeypatch)
+        let_turns_do(1, node)
         assert [(await connection.response()).status for _ in range(3)] == [405] * 3
 
     async def test_a_request_held_up_before_its_body_gets_it_later(

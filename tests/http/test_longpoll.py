@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from heliograph.http.protocol import GuardedHttpProtocol
-from heliograph.transports import turn as turn_module
 from heliograph.transports.longpoll import LongPollConnection
 from tests.support.longpoll import LongPollClient, polling
 from tests.support.nodes import USUAL_PATHS, RunningNode, node_config, running_node, web_transport
@@ -172,10 +171,8 @@ async def test_nothing_is_lost_when_the_client_goes_while_it_waits(node: Running
         assert response.json[4] == ["kept"]
 
 
-async def test_messages_are_handled_in_the_order_of_the_requests(
-    node: RunningNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_module, "WORK_BUDGET", 2)
+async def test_messages_are_handled_in_the_order_of_the_requests(node: RunningNode) -> None:
+    node.node._turn.work_budget = 2
     async with polling(node.address, "json.batched") as client:
         for start in range(1, 101, 10):
             await client.send(

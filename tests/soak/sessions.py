@@ -71,6 +71,13 @@ class ForgettingPeer:
 
     def release(self) -> None: ...
 
+    @property
+    def has_room(self) -> bool:
+        return True
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        callback()
+
 
 class ForgettingDeliverer:
     """Encodes each event once a format, as transports do, and counts who gets it."""

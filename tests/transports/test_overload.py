@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from heliograph.transports import connection as connection_module
-from heliograph.transports import turn as turn_module
 from heliograph.transports.overload import Conflation, without_newest
 from tests.support.nodes import (
     ALLOW_ALL,
@@ -305,9 +304,7 @@ async def test_nothing_is_noted_of_events_where_nobody_may_lose_one() -> None:
         assert not node.node._turn.keeps_keys
 
 
-async def test_a_publisher_is_read_no_further_while_the_router_cannot_keep_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_publisher_is_read_no_further_while_the_router_cannot_keep_up() -> None:
     async with (
         running_node(configuration("websocket", None)) as node,
         joined(node.address) as publisher,
@@ -315,7 +312,7 @@ async def test_a_publisher_is_read_no_further_while_the_router_cannot_keep_up(
     ):
         await subscriber.ask(32, 1, {}, TOPICS[0])
         the_turn = node.node._turn
-        monkeypatch.setattr(turn_module, "WORK_BUDGET", 0)
+        node.node._turn.work_budget = 0
         the_turn._work_left = 0
         end = next(each for each in node.connections if each._session.id == publisher.session_id)
         for number in range(50):
@@ -326,7 +323,7 @@ async def test_a_publisher_is_read_no_further_while_the_router_cannot_keep_up(
         await node.until(lambda: end._is_paused)
         assert node.router.counters.publications == 0
         assert not end._transport.is_reading()
-        monkeypatch.setattr(turn_module, "WORK_BUDGET", 10)
+        node.node._turn.work_budget = 10
         await publisher.send([16, number + 2, {"acknowledge": True}, TOPICS[0], ["last"]])
         heard = []
         while not heard or heard[-1] != "last":

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from heliograph.routing.broker import Broker
-from heliograph.transports import turn as turn_module
 from heliograph.transports.connection import HELD_BYTES
 from heliograph.transports.rawsocket import RawSocketConnection
 from tests.support.nodes import RunningNode, node_config, rawsocket_transport, running_node, web_transport
@@ -197,14 +196,12 @@ class TestPing:
             assert node.node._ports[0].services[0]._pinging is None
 
     @pytest.mark.parametrize("kind", [PING, PONG])
-    async def test_very_many_of_one_turn_wait_for_the_next(
-        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch, kind: int
-    ) -> None:
+    async def test_very_many_of_one_turn_wait_for_the_next(self, node: RunningNode, kind: int) -> None:
         async with joined_rawsocket(node.address) as client:
             (connection,) = node.connections
             assert isinstance(connection, RawSocketConnection)
             await client.ask(32, 1, {}, TOPIC)
-            monkeypatch.setattr(turn_module, "WORK_BUDGET", 10)
+            node.node._turn.work_budget = 10
             node.node._turn._work_left = 10
             connection.data_received(rawsocket_frame(b"", kind) * 9)
             assert not connection._is_paused
@@ -318,10 +315,8 @@ class TestViolation:
 
 
 class TestOrder:
-    async def test_messages_beyond_a_turn_are_handled_in_order(
-        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(turn_module, "WORK_BUDGET", 4)
+    async def test_messages_beyond_a_turn_are_handled_in_order(self, node: RunningNode) -> None:
+        node.node._turn.work_budget = 4
         async with joined_rawsocket(node.address) as publisher, joined_rawsocket(node.address) as subscriber:
             assert (await subscriber.ask(32, 1, {}, TOPIC))[0] == 33
             await publisher.tell(*([16, n, {}, TOPIC, [n]] for n in range(1, 501)))
@@ -355,7 +350,7 @@ class TestOrder:
             return original(connection)
 
         monkeypatch.setattr(RawSocketConnection, "handle_next", handle_next)
-        monkeypatch.setattr(turn_module, "WORK_BUDGET", 4)
+        node.node._turn.work_budget = 4
         async with joined_rawsocket(node.address) as publisher:
             await publisher.tell(*([16, n, {}, TOPIC, ["x" * 400]] for n in range(1, 10_001)))
             await publisher.ask(16, 1, {"acknowledge": True}, TOPIC)

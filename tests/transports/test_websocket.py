@@ -14,7 +14,6 @@ from heliograph.http.first_request import FirstRequest
 from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.routing.broker import Broker
 from heliograph.routing.session import Session
-from heliograph.transports import turn as turn_module
 from heliograph.transports.connection_service import SEND_BUFFER_BYTES
 from heliograph.transports.frame_parser import BUFFER_BYTES, READ_BYTES
 from heliograph.transports.websocket import WebSocketConnection
@@ -51,9 +50,9 @@ async def node() -> AsyncIterator[RunningNode]:
 
 
 @pytest.fixture
-def small_turns(monkeypatch: pytest.MonkeyPatch) -> int:
+def small_turns(node: RunningNode) -> int:
     """Turns so small that nearly every message waits for a later one."""
-    monkeypatch.setattr(turn_module, "WORK_BUDGET", 4)
+    node.node._turn.work_budget = 4
     return 4
 
 
@@ -393,6 +392,10 @@ class TestHello:
             joining = connection._service.joining
             due_s = joining.due_s(connection)
             assert due_s is not None, "nothing has come in since"
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
+            # The loop's clock counts milliseconds.
+            await node.until(lambda: loop.time() > began_s)
             assert (await client.ask(6, {}, "wamp.close.normal"))[0] == 6
             assert joining.due_s(connection) > due_s, "another HELLO is awaited"
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from heliograph.routing.broker import Broker
-from heliograph.transports import turn as turn_module
 from heliograph.transports.websocket_format import BATCH_BYTES
 from tests.support.nodes import RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import (
@@ -186,10 +185,8 @@ async def test_a_large_outbox_becomes_several_batches(node: RunningNode) -> None
 
 
 class TestTurns:
-    async def test_a_batch_beyond_a_turn_is_handled_in_order(
-        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(turn_module, "WORK_BUDGET", 4)
+    async def test_a_batch_beyond_a_turn_is_handled_in_order(self, node: RunningNode) -> None:
+        node.node._turn.work_budget = 4
         client = await BatchedClient.join(node, "json")
         await client.send(*([16, n, {"acknowledge": True}, TOPIC] for n in range(1, 301)))
         await client.send([16, 301, {"acknowledge": True}, TOPIC])
@@ -200,7 +197,7 @@ class TestTurns:
         self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It counts as so many messages: a bystander is answered while most of it still waits."""
-        monkeypatch.setattr(turn_module, "WORK_BUDGET", 100)
+        node.node._turn.work_budget = 100
         handled: list[int] = []
         original = Broker.publish
 
@@ -217,10 +214,8 @@ class TestTurns:
             await flood.send([16, 10_001, {"acknowledge": True}, TOPIC])
             assert (await flood.receive())[1] == 10_001
 
-    async def test_a_close_behind_a_batch_waits_for_it(
-        self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(turn_module, "WORK_BUDGET", 4)
+    async def test_a_close_behind_a_batch_waits_for_it(self, node: RunningNode) -> None:
+        node.node._turn.work_budget = 4
         async with joined(node.address) as subscriber:
             await subscriber.ask(32, 1, {}, TOPIC)
             client = await BatchedClient.join(node, "json")

@@ -273,7 +273,7 @@ class TestBombs:
         self, node: RunningNode, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """60 bombs fit into what is read at once: unpacked, they would be 60 MiB that wait."""
-        monkeypatch.setattr(turn_module, "WORK_BUDGET", 1)
+        node.node._turn.work_budget = 1
         waiting: list[int] = []
         original = WebSocketConnection.handle_next
 
@@ -333,10 +333,8 @@ async def test_a_message_of_the_largest_size_may_come_compressed(node: RunningNo
     assert (await client.socket.closed()).close_code == 1009
 
 
-async def test_compressed_and_uncompressed_messages_keep_their_order(
-    node: RunningNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_module, "WORK_BUDGET", 2)
+async def test_compressed_and_uncompressed_messages_keep_their_order(node: RunningNode) -> None:
+    node.node._turn.work_budget = 2
     client = await DeflatingClient.join(node, "/keeping")
     parts = []
     for request in range(1, 101):

@@ -34,6 +34,13 @@ HELD_BYTES = 64 * 1024
 connection is noticed, and pongs are heard, however long the decision takes."""
 
 
+LOW_WATER_BYTES = 256 * 1024
+"""Below a quarter of its limit and this, a receiver has room for more of what is sent as it takes it."""
+
+MANY_MESSAGES = 64
+"""Messages that may be sent in one turn to a receiver that is sent more as it takes them."""
+
+
 class End(enum.Enum):
     """Why the router ends a connection; the value is for the peer's developer."""
 
@@ -180,6 +187,29 @@ class Connection(ABC):
         self._is_held = False
         self._pause_or_resume()
         self._join_rotation()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether little waits to be taken by the receiver, or it is gone."""
+        if self._closing:
+            return True
+        outbox = self.outbox
+        # Not counted where there are many, because it is asked for each message of many.
+        if len(outbox) >= MANY_MESSAGES:
+            return False
+        low = min(self._service.limits.outbox_bytes // 4, LOW_WATER_BYTES)
+        return sum(map(len, outbox)) + self._transport.get_write_buffer_size() < low
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when there is room, or the connection ends."""
+
+        def look() -> None:
+            if self.has_room:
+                callback()
+            else:
+                self._service.loop.call_later(RETRY_S, look)
+
+        self._service.loop.call_soon(look)
 
     # Reading.
 

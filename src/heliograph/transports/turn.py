@@ -76,15 +76,17 @@ class Turn:
 
     Args:
         loop: the loop whose turns these are.
+        work_budget: units of work a turn.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, work_budget: int = WORK_BUDGET) -> None:
         self._loop = loop
+        self.work_budget = work_budget
         self.dirty: list[Flushable] = []
         """Whom to flush at the end of this turn; who is put here must spend something, or there is no end."""
         self._waiting: deque[Waiting] = deque()
         self._is_end_scheduled = False
-        self._work_left = WORK_BUDGET
+        self._work_left = work_budget
         self.keeps_keys = False
         """Whether events are told from answers: only where some receiver's are dropped."""
         # The frames of events by their identity, for as long as they are in outboxes; those that are being flushed,
@@ -144,7 +146,7 @@ class Turn:
     def _end(self) -> None:
         self._is_end_scheduled = False
         self._flush()
-        self._work_left = WORK_BUDGET
+        self._work_left = self.work_budget
         waiting = self._waiting
         try:
             while waiting and self._work_left > 0:

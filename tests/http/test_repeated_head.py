@@ -91,9 +91,10 @@ class Listener:
     def send(self, message: Message) -> None:
         """Take SUBSCRIBED; events come through the outbox."""
 
-    def flush(self) -> None:
+    def flush(self) -> int:
         self.frames += self.outbox
         self.outbox.clear()
+        return 1
 
     def close(self) -> None: ...
     def left(self) -> None: ...

@@ -30,9 +30,10 @@ class Peer:
         self.outbox: list[bytes] = []
         self.flushes = 0
 
-    def flush(self) -> None:
+    def flush(self) -> int:
         self.flushes += 1
         self.outbox.clear()
+        return 1
 
 
 def event(payload: Payload) -> Event:

@@ -498,7 +498,7 @@ class TestEnd:
                 await publisher.ask(16, 1, {"acknowledge": True}, TOPIC, ["x" * 16 * KIB])
                 sent += 1
                 assert sent < 2000, "the receiver was never found to be slow"
-                waiting = [connection._transport.get_write_buffer_size() for connection in node.connections]
+                waiting = [connection.waiting_bytes for connection in node.connections]
                 assert max(waiting) <= 64 * KIB + 17 * KIB
             assert node.counter("transport_frames_dropped_total") >= 1
             await node.until(lambda: len(node.connections) == 1)
@@ -517,9 +517,9 @@ async def test_one_event_is_framed_once_for_all_of_a_format(
     written: list[bytes] = []
     original = RawSocketConnection.flush
 
-    def flush(connection: RawSocketConnection) -> None:
+    def flush(connection: RawSocketConnection) -> int:
         written.extend(connection.outbox)
-        original(connection)
+        return original(connection)
 
     monkeypatch.setattr(RawSocketConnection, "flush", flush)
     async with joined_rawsocket(node.address, "cbor") as publisher:

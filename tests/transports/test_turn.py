@@ -39,8 +39,9 @@ class Outbox:
         self._flushed = flushed
         self.name = name
 
-    def flush(self) -> None:
+    def flush(self) -> int:
         self._flushed.append(self.name)
+        return 1
 
 
 class Reader:
@@ -83,8 +84,9 @@ def test_what_a_flush_causes_is_flushed_in_the_next_turn(turn: Turn, loop: FakeL
     flushed: list[str] = []
 
     class Echo:
-        def flush(self) -> None:
+        def flush(self) -> int:
             turn.flush_at_end(Outbox(flushed, "echo"))
+            return 1
 
     turn.flush_at_end(Echo())
     loop.run_turn()
@@ -99,7 +101,7 @@ def test_one_outbox_that_cannot_be_flushed_keeps_nobody_else_waiting(
     flushed: list[str] = []
 
     class Broken:
-        def flush(self) -> None:
+        def flush(self) -> int:
             raise ZeroDivisionError
 
     turn.flush_at_end(Broken())

@@ -259,7 +259,7 @@ class TestSlowReceiver:
                 assert await numbers(healthy, 1) == [sent]
                 sent += 1
                 assert sent < 2000, "the receiver was never found to be slow"
-                waiting = [connection._transport.get_write_buffer_size() for connection in node.connections]
+                waiting = [connection.waiting_bytes for connection in node.connections]
                 assert max(waiting) <= self.LIMIT + 17 * KIB
             assert node.counter("transport_frames_dropped_total") >= 1
             # Its session is over at once, its connection soon.
@@ -326,7 +326,7 @@ class TestEnd:
         """Send `client`, which stops reading, so much that some of it waits in the router."""
         client.socket.reader._transport.pause_reading()  # type: ignore[attr-defined]
         (connection,) = [other for other in node.connections if other._session.id == client.session_id]
-        while not connection._transport.get_write_buffer_size():
+        while not connection.waiting_bytes:
             await publisher.ask(16, 1, {"acknowledge": True}, TOPIC, ["x" * 64 * KIB])
 
     async def test_of_a_peer_that_resets_is_noticed(self, node: RunningNode) -> None:

@@ -6,9 +6,8 @@ A transport adds how messages are cut out of the byte stream and what is said at
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -16,39 +15,21 @@ from typing import TYPE_CHECKING
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.peer import GONE
 from heliograph.routing.session import Session, State
-from heliograph.transports.direct_write import descriptor_of, direct_write, write_at_once
-from heliograph.transports.overload import RETRY_S, Conflation, without_newest
+from heliograph.transports.direct_write import descriptor_of, direct_write
+from heliograph.transports.sending import End, Sender
 from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.wamp.errors import ProtocolViolation
 from heliograph.wamp.messages import Message
 
 if TYPE_CHECKING:
-    from heliograph.routing.options import OutboxPolicy
     from heliograph.transports.connection_service import ConnectionService
-    from heliograph.transports.deliverer import Framer, WireFormat
+    from heliograph.transports.deliverer import WireFormat
 
 _LOG = logging.getLogger(__name__)
 
 HELD_BYTES = 64 * 1024
 """Bytes of messages that are read behind one that waits for a decision; then reading pauses. Until then the end of the
 connection is noticed, and pongs are heard, however long the decision takes."""
-
-
-LOW_WATER_BYTES = 256 * 1024
-"""Below a quarter of its limit and this, a receiver has room for more of what is sent as it takes it."""
-
-MANY_MESSAGES = 64
-"""Messages that may be sent in one turn to a receiver that is sent more as it takes them."""
-
-
-class End(enum.Enum):
-    """Why the router ends a connection; the value is for the peer's developer."""
-
-    DONE = ""
-    GOING_AWAY = "the router is shutting down"
-    TOO_SLOW = "more waits for this connection than it may hold: read faster"
-    DEFECT = "the router failed; its log says where"
-    LIMIT_TOO_SMALL = "a message this session needs is longer than the limit announced in the handshake"
 
 
 class Parcel:
@@ -70,7 +51,6 @@ CONNECTION_SLOTS = (
     "_awaits_hello",
     "_backlog",
     "_backlog_bytes",
-    "_behind",
     "_closing",
     "_decode",
     "_descriptor",
@@ -79,6 +59,7 @@ CONNECTION_SLOTS = (
     "_is_in_rotation",
     "_is_paused",
     "_pongs",
+    "_send_queue",
     "_service",
     "_session",
     "_transport",
@@ -91,7 +72,7 @@ CONNECTION_SLOTS = (
 _NO_SLOTS: tuple[str, ...] = ()
 
 
-class Connection(ABC):
+class Connection(Sender):
     """The peer of one session.
 
     It has no slots of its own, so that a class may also inherit from one that is written in C; see `CONNECTION_SLOTS`.
@@ -106,15 +87,8 @@ class Connection(ABC):
 
     __slots__ = _NO_SLOTS
 
-    _service: ConnectionService
-    _transport: asyncio.Transport
     _backlog: deque[bytes | Parcel | int] | None
-    _behind: Conflation | None
     wire_format: WireFormat
-    # Makes what is written of what has waited; None where frames wait.
-    _framer: Framer | None
-    _pongs: list[bytes]
-    outbox: list[bytes]
     heard: bool
 
     def __init__(
@@ -142,16 +116,12 @@ class Connection(ABC):
         self._is_in_rotation = False
         self._closing = False
         self._pongs = []
-        self._behind = None
+        self._send_queue = None
         self._awaits_hello = False
         self.heard = True
         self._await_hello()
 
     # What a transport adds.
-
-    @abstractmethod
-    def end(self, why: End) -> None:
-        """Say goodbye in the transport's own words, after all that was sent before; see `_end`."""
 
     @abstractmethod
     def ping(self) -> None:
@@ -187,29 +157,6 @@ class Connection(ABC):
         self._is_held = False
         self._pause_or_resume()
         self._join_rotation()
-
-    @property
-    def has_room(self) -> bool:
-        """Whether little waits to be taken by the receiver, or it is gone."""
-        if self._closing:
-            return True
-        outbox = self.outbox
-        # Not counted where there are many, because it is asked for each message of many.
-        if len(outbox) >= MANY_MESSAGES:
-            return False
-        low = min(self._service.limits.outbox_bytes // 4, LOW_WATER_BYTES)
-        return sum(map(len, outbox)) + self._transport.get_write_buffer_size() < low
-
-    def when_room(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once when there is room, or the connection ends."""
-
-        def look() -> None:
-            if self.has_room:
-                callback()
-            else:
-                self._service.loop.call_later(RETRY_S, look)
-
-        self._service.loop.call_soon(look)
 
     # Reading.
 
@@ -338,175 +285,17 @@ class Connection(ABC):
         if self._awaits_hello and self._session.state is State.ESTABLISHED:
             self._expect_no_hello()
 
-    # Writing.
-
-    def _enqueue(self, frame: bytes) -> None:
-        if self._closing:
-            return
-        if not self.outbox:
-            self._service.turn.flush_at_end(self)
-        self.outbox.append(frame)
-        if len(frame) >= BYTES_A_UNIT:
-            # One small request may be answered with much: retained events, history.
-            self._service.turn.spend(len(frame) // BYTES_A_UNIT)
-
-    def flush(self) -> None:
-        """Write all that waits as one piece, unless it is too much for this receiver."""
-        outbox = self.outbox
-        if not outbox:
-            return
-        transport = self._transport
-        if (
-            transport.get_write_buffer_size()
-            or self._pongs
-            or self._closing
-            or self._behind is not None
-            or transport.is_closing()
-        ):
-            self._flush_with_care()
-            return
-        data = self._finished(outbox)
-        outbox.clear()
-        write_at_once(transport, self._descriptor, data)
-
-    def _flush_with_care(self) -> None:
-        """Write what may be written of the outbox, where something else is to be written or nothing any more."""
-        outbox = self.outbox
-        if self._pongs:
-            # A ping between the parts of a message is answered before the message is.
-            self._write_pongs()
-        if self._closing or self._transport.is_closing():
-            # Nothing may follow the end.
-            outbox.clear()
-            return
-        if self._behind is not None:
-            self._keep(self._behind)
-            return
-        waiting = self._transport.get_write_buffer_size()
-        room = self._service.limits.outbox_bytes - waiting
-        if waiting and sum(map(len, outbox)) > room:
-            if self._policy == "disconnect":
-                self._too_slow()
-            else:
-                self._make_room(room)
-        if outbox:
-            self._transport.write(self._finished(outbox))
-            outbox.clear()
-
-    def _finished(self, frames: list[bytes]) -> bytes:
-        """Return what is written for `frames`, and count it."""
-        if self._framer is not None:
-            data = self._framer.finish(frames)
-        else:
-            data = frames[0] if len(frames) == 1 else b"".join(frames)
-        counters = self._service.counters
-        counters.frames_sent += len(frames)
-        counters.bytes_sent += len(data)
-        return data
-
-    # Receivers that are behind: they have not taken earlier turns' bytes and would now hold too many.
-
-    @property
-    def _policy(self) -> OutboxPolicy:
-        return self._session.outbox_policy or self._service.limits.outbox_policy
-
-    def _too_slow(self) -> None:
-        """Drop what waits, and disconnect."""
-        counters = self._service.counters
-        counters.slow_receivers += 1
-        counters.frames_dropped += len(self.outbox)
-        self.outbox.clear()
-        if self._behind is not None:
-            counters.frames_dropped += len(self._behind)
-            self._behind = None
-        self.end(End.TOO_SLOW)
-
-    def _pong(self, frame: bytes) -> None:
-        """Answer a ping, together with all that come in this turn.
-
-        It may overtake what waits: it answers the transport, not the session.
-        """
-        if not self._pongs:
-            self._service.loop.call_soon(self._write_pongs)
-        self._pongs.append(frame)
-
-    def _write_pongs(self) -> None:
-        pongs, self._pongs = self._pongs, []
-        if pongs and not self._closing and not self._transport.is_closing():
-            # 64 Ki writes of one turn took uvloop seconds.
-            self._transport.write(b"".join(pongs))
-            self._drop_if_pongs_are_too_much()
-
-    def _drop_if_pongs_are_too_much(self) -> None:
-        """Disconnect a peer that sends pings and does not read; one whose events are dropped may be at its limit."""
-        factor = 1 if self._policy == "disconnect" else 2
-        if self._transport.get_write_buffer_size() > factor * self._service.limits.outbox_bytes:
-            self._too_slow()
-
-    def _make_room(self, room: int) -> None:
-        """Take from the outbox what the receiver is not sent, or not yet."""
-        if self._policy == "conflate":
-            self._behind = Conflation(self._service.limits.outbox_bytes)
-            self._look_again()
-            self._keep(self._behind)
-            return
-        fitting = without_newest(
-            self.outbox,
-            self._service.turn.key_of,
-            room=room,
-            answers_room=self._service.limits.outbox_bytes,
-        )
-        if fitting.are_answers_too_many:
-            self._too_slow()
-            return
-        self._service.counters.events_dropped_newest += fitting.dropped
-        self.outbox[:] = fitting.frames
-
-    def _keep(self, behind: Conflation) -> None:
-        """Let the outbox wait, the newest event of each topic."""
-        replaced, dropped = behind.replaced, behind.dropped
-        has_room = behind.add(self.outbox, self._service.turn.key_of)
-        counters = self._service.counters
-        counters.events_conflated += behind.replaced - replaced
-        counters.events_conflation_dropped += behind.dropped - dropped
-        if has_room:
-            self.outbox.clear()
-        else:
-            self._too_slow()
-
-    def _keep_no_longer(self, behind: Conflation) -> None:
-        self._behind = None
-        self.outbox[:0] = behind.take_all()
-        if self.outbox:
-            self._transport.write(self._finished(self.outbox))
-            self.outbox.clear()
-
-    def _look_again(self) -> None:
-        self._service.loop.call_later(RETRY_S, self._catch_up)
-
-    def _catch_up(self) -> None:
-        """Send some of what waits to a receiver that was behind, as far as it has read on."""
-        behind = self._behind
-        if behind is None or self._closing or self._transport.is_closing():
-            return
-        # What is written cannot be replaced any more.
-        room = self._service.limits.outbox_bytes // 2 - self._transport.get_write_buffer_size()
-        frames = behind.take(room)
-        if frames:
-            self._transport.write(self._finished(frames))
-        if behind:
-            self._look_again()
-        else:
-            self._behind = None
-
     # The end.
 
     def _end(self, farewell: bytes) -> None:
         """End the session, flush, write `farewell`, and drop the connection if the peer does not close it in time."""
         self._write_pongs()
-        if self._behind is not None and not self._closing and not self._transport.is_closing():
+        queue = self._send_queue
+        if queue is not None and queue.behind is not None:
             # What was said last comes behind it.
-            self._keep_no_longer(self._behind)
+            frames = queue.behind.take_all()
+            queue.add(frames, sum(map(len, frames)))
+            queue.behind = None
         self.flush()
         if self._closing:
             return
@@ -514,7 +303,12 @@ class Connection(ABC):
         self._expect_no_hello()
         self._service.closing.begin(self)
         if farewell and not self._transport.is_closing():
-            direct_write(self._transport, self._descriptor, farewell)
+            if self._send_queue is not None:
+                self._send_queue.add_control(farewell)
+            else:
+                direct_write(self._transport, self._descriptor, farewell)
+        if self._send_queue is not None:
+            self._call_back(self._send_queue)
         self._session.lost()
 
     def shut_down(self) -> None:
@@ -534,7 +328,10 @@ class Connection(ABC):
         self._expect_no_hello()
         self._service.closing.end(self)
         self.outbox.clear()
-        self._behind = None
+        if self._send_queue is not None:
+            self._send_queue.close()
+            self._call_back(self._send_queue)
+            self._send_queue = None
         self._service.forget(self)
         self._session.lost()
         # They hold each other: in a crowd that comes and goes the garbage collector would have to find them all.

@@ -17,6 +17,7 @@ from heliograph.transports.turn import Turn
 
 if TYPE_CHECKING:
     from heliograph.transports.connection import Connection
+    from heliograph.transports.sending import Sender
 
 SEND_BUFFER_BYTES = 256 * 1024
 """What the kernel may hold for a receiver beside its outbox; left to itself, loopback takes 3.8 MiB."""
@@ -32,6 +33,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
         close_timeout_s: seconds a peer may take to close once the router has said goodbye
         ping_interval_s: seconds of silence before a ping; None sends none
         ping_timeout_s: seconds its answer may take
+        client_timeout_s: seconds a receiver may take nothing of what waits for it
     """
 
     outbox_bytes: int
@@ -40,6 +42,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     close_timeout_s: float
     ping_interval_s: float | None
     ping_timeout_s: float
+    client_timeout_s: float
 
 
 class ConnectionService:
@@ -77,6 +80,8 @@ class ConnectionService:
         """Connections that must establish a session in time."""
         self.closing: Deadlines[Connection] = Deadlines(limits.close_timeout_s, _abort, loop)
         """Connections whose peers must close in time."""
+        self.stalled: Deadlines[Sender] = Deadlines(limits.client_timeout_s, _stalled, loop)
+        """Connections whose peers must take something of what waits for them in time."""
         self._connections: set[Connection] = set()
         self._silent: set[Connection] = set()
         self._gone = asyncio.Event()
@@ -113,6 +118,7 @@ class ConnectionService:
             connection.abort()
         self.joining.stop()
         self.closing.stop()
+        self.stalled.stop()
         if self._pinging is not None:
             self._pinging.cancel()
 
@@ -153,6 +159,10 @@ def _hello_missed(connection: Connection) -> None:
 
 def _abort(connection: Connection) -> None:
     connection.abort()
+
+
+def _stalled(connection: Sender) -> None:
+    connection.stalled()
 
 
 def bound_send_buffer(transport: asyncio.Transport) -> None:

@@ -1,6 +1,6 @@
 """One event to many peers: encoded once for each wire format, put into every outbox."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 from heliograph.routing.peer import Delivery, Peer
@@ -27,10 +27,19 @@ class WireFormat(Protocol):
 
 
 class Framer(Protocol):
-    """Makes frames of what has waited in an outbox."""
+    """Makes frames of what has waited in an outbox.
+
+    `units` is what it costs to make a byte, compared to writing one.
+    """
+
+    @property
+    def units(self) -> int: ...
 
     def finish(self, outbox: list[bytes]) -> bytes:
-        """Return the frames of all messages in `outbox`."""
+        """Return the frames of all messages in `outbox`, which are small together."""
+
+    def pieces(self, message: bytes) -> Iterator[bytes]:
+        """Return the frames of one large message, made when they are asked for."""
 
 
 class OutboxPeer(Peer, Flushable, Protocol):
@@ -83,6 +92,8 @@ class OutboxDeliverer:
         if not outbox:
             turn.dirty.append(receiver)
         outbox.append(frame)
+        if len(frame) >= BYTES_A_UNIT:
+            turn.has_large_frames = True
         turn.spend(wire_format.delivery_units * (1 + len(frame) // BYTES_A_UNIT))
 
     def _put(self, event: Event, frames: dict[WireFormat, Any], receivers: Collection[OutboxPeer]) -> None:
@@ -107,6 +118,8 @@ class OutboxDeliverer:
                 outbox.append(frames[peer.wire_format])
             longest = max(map(len, frames.values()), default=0)
             units = max((wire_format.delivery_units for wire_format in frames), default=1)
+        if longest >= BYTES_A_UNIT:
+            self._turn.has_large_frames = True
         self._turn.spend(len(receivers) * units * (1 + longest // BYTES_A_UNIT))
 
 

@@ -27,21 +27,15 @@ def descriptor_of(transport: asyncio.BaseTransport) -> int | None:
 def direct_write(transport: asyncio.WriteTransport, descriptor: int | None, data: bytes) -> None:
     """Write `data` behind all that was written before: at once as much as the kernel takes, the rest by the transport.
 
+    Nothing is copied, unless by the transport.
+
     Args:
         transport: whose connection it is.
         descriptor: of the transport, by `descriptor_of`.
         data: what is written.
     """
     # Of a transport that is closing, the descriptor may be somebody else's by now.
-    if transport.get_write_buffer_size() or transport.is_closing():
-        transport.write(data)
-    else:
-        write_at_once(transport, descriptor, data)
-
-
-def write_at_once(transport: asyncio.WriteTransport, descriptor: int | None, data: bytes) -> None:
-    """Do the same for a transport that holds nothing and is not closing."""
-    if descriptor is None:
+    if descriptor is None or transport.get_write_buffer_size() or transport.is_closing():
         transport.write(data)
         return
     try:
@@ -50,4 +44,4 @@ def write_at_once(transport: asyncio.WriteTransport, descriptor: int | None, dat
         # The kernel takes nothing now, or the connection is broken: the transport waits, or finds the same and ends.
         written = 0
     if written < len(data):
-        transport.write(data[written:])
+        transport.write(memoryview(data)[written:])

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, takewhile
 
 from msgspec import Struct
 
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.router import Router
 from heliograph.routing.session import State
-from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End, Parcel
+from heliograph.transports.connection import CONNECTION_SLOTS, Connection, Parcel
 from heliograph.transports.connection_service import ConnectionLimits, ConnectionService
 from heliograph.transports.cookies import cookie_tracking
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deliverer import WireFormat
+from heliograph.transports.no_socket import NoSocket
 from heliograph.transports.options import LongPollPathOptions
+from heliograph.transports.sending import MANY_MESSAGES, End
 from heliograph.transports.turn import Turn
 from heliograph.transports.websocket_format import BATCH_BYTES, MessageFormat
 from heliograph.transports.websocket_negotiation import subprotocols_of
@@ -93,6 +96,7 @@ class LongPollService(ConnectionService):
             close_timeout_s=options.options.session_timeout_s,
             ping_interval_s=None,
             ping_timeout_s=options.options.session_timeout_s,
+            client_timeout_s=options.options.session_timeout_s,
         )
         super().__init__(limits, options, router=router, turn=turn, counters=counters, loop=loop)
         self.options = options
@@ -167,8 +171,8 @@ class LongPollConnection(Connection):
     """
 
     __slots__ = (
-        *CONNECTION_SLOTS, "_arrived", "_idle_timer", "_is_gone", "_is_parting", "_is_receiving", "_queue",
-        "_queued_bytes", "_sending", "_why", "form", "id", "may_read",
+        *CONNECTION_SLOTS, "_arrived", "_callbacks", "_idle_timer", "_is_gone", "_is_parting", "_is_receiving",
+        "_queue", "_queued_bytes", "_sending", "_why", "form", "id", "may_read",
     )  # fmt: skip
 
     _service: LongPollService
@@ -180,6 +184,8 @@ class LongPollConnection(Connection):
         self.may_read.set()
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
+        # Called once there is room.
+        self._callbacks: list[Callable[[], None]] = []
         self._arrived = asyncio.Event()
         self._sending = asyncio.Lock()
         self._is_receiving = False
@@ -187,7 +193,7 @@ class LongPollConnection(Connection):
         self._is_parting = False
         self._why = End.DONE
         self._idle_timer: asyncio.TimerHandle | None = None
-        super().__init__(service, _NoSocket(self), form.serializer.decode, form.wire_format, facts)
+        super().__init__(service, NoSocket(self), form.serializer.decode, form.wire_format, facts)
         self._await_client()
 
     # What the client's requests do.
@@ -260,14 +266,19 @@ class LongPollConnection(Connection):
 
     def _next(self) -> bytes:
         """Return one message or, where there are batches, as many as one holds."""
-        parts = [self._queue.popleft()]
-        size = len(parts[0])
-        if self.form.batching is not None:
-            while self._queue and size + len(self._queue[0]) <= BATCH_BYTES:
-                size += len(self._queue[0])
-                parts.append(self._queue.popleft())
-        self._queued_bytes -= size
+        count = self._batch_length(self._queue)
+        parts = [self._queue.popleft() for _ in range(count)]
+        self._queued_bytes -= sum(map(len, parts))
+        if self.has_room:
+            self._tell_room()
         return b"".join(parts)
+
+    def _batch_length(self, messages: Iterable[bytes]) -> int:
+        """Return how many of `messages` are fetched at once."""
+        if self.form.batching is None:
+            return 1
+        sizes = accumulate(map(len, messages))
+        return max(1, sum(1 for _ in takewhile(lambda size: size <= BATCH_BYTES, sizes)))
 
     def _over(self) -> PollRefused:
         return PollRefused(410, f"the session is over: {self._why.value or 'it was closed'}")
@@ -281,29 +292,67 @@ class LongPollConnection(Connection):
 
     # What the core asks of a transport.
 
-    def flush(self) -> None:
+    def flush(self) -> int:
         """Let what was sent in this turn wait to be fetched, unless it is too much."""
         outbox = self.outbox
         if not outbox:
-            return
+            return 0
         if self._closing:
             outbox.clear()
-            return
-        limits = self._service.options.options
-        size = sum(map(len, outbox))
-        if self._queue and (
-            self._queued_bytes + size > limits.queue_limit_bytes
-            or len(self._queue) + len(outbox) > limits.queue_limit_messages
-        ):
-            self._drop_what_waits()
-            return
+            return 0
         counters = self._service.counters
+        size = sum(map(len, outbox))
+        if self._is_too_much(size):
+            self._drop_what_waits()
+            return 0
         counters.frames_sent += len(outbox)
         counters.bytes_sent += size
         self._queue.extend(outbox)
         self._queued_bytes += size
         outbox.clear()
         self._arrived.set()
+        # It is written when it is fetched.
+        return 0
+
+    def _is_too_much(self, size: int) -> bool:
+        """Return whether the outbox, of `size` bytes, is more than may wait beside what waits already."""
+        outbox = self.outbox
+        limits = self._service.options.options
+        waiting, waiting_bytes = len(self._queue) + len(outbox), self._queued_bytes + size
+        if waiting <= limits.queue_limit_messages and waiting_bytes <= limits.queue_limit_bytes:
+            return False
+        if not self._queue and self._is_receiving:
+            # The request that is there takes some of it at once.
+            count = self._batch_length(outbox)
+            waiting -= count
+            waiting_bytes -= sum(map(len, outbox[:count]))
+        if waiting == 1 and not self._queue:
+            # One message may be longer than the limit, or it could never be sent.
+            return False
+        return waiting > limits.queue_limit_messages or waiting_bytes > limits.queue_limit_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether little waits to be fetched, or the session is over."""
+        if self._closing:
+            return True
+        outbox, limits = self.outbox, self._service.options.options
+        waiting = len(self._queue) + len(outbox)
+        if len(outbox) >= MANY_MESSAGES or waiting > limits.queue_limit_messages // 4:
+            return False
+        return self._queued_bytes + sum(map(len, outbox)) < self._low_water_bytes
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when there is room, or the session is over."""
+        if self.has_room:
+            self._service.loop.call_soon(callback)
+        else:
+            self._callbacks.append(callback)
+
+    def _tell_room(self) -> None:
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            self._service.loop.call_soon(callback)
 
     def _drop_what_waits(self) -> None:
         counters = self._service.counters
@@ -319,6 +368,7 @@ class LongPollConnection(Connection):
         if not self._closing:
             self._why = why
         self._end(b"")
+        self._tell_room()
         self.may_read.set()
         self._arrived.set()
 
@@ -347,6 +397,7 @@ class LongPollConnection(Connection):
         self._queue.clear()
         self._queued_bytes = 0
         self._gone()
+        self._tell_room()
         self.may_read.set()
         self._arrived.set()
 
@@ -374,39 +425,6 @@ class LongPollConnection(Connection):
         if not self._closing:
             self._service.counters.polling_sessions_timed_out += 1
         self.abort()
-
-
-class _NoSocket(asyncio.Transport):
-    """Stands where other connections have their socket.
-
-    Args:
-        connection: it belongs to.
-    """
-
-    def __init__(self, connection: LongPollConnection) -> None:
-        super().__init__()
-        self._connection = connection
-
-    def is_closing(self) -> bool:
-        return self._connection.is_gone
-
-    def pause_reading(self) -> None:
-        self._connection.may_read.clear()
-
-    def resume_reading(self) -> None:
-        self._connection.may_read.set()
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Nothing is said at the end but what waits."""
-
-    def close(self) -> None:
-        self._connection.drop()
-
-    def abort(self) -> None:
-        self._connection.drop()
 
 
 def _form(serializer_name: str, is_batched: bool) -> Form:  # noqa: FBT001 - half of a pair

@@ -100,10 +100,13 @@ class OutboxOptions(Struct, frozen=True, kw_only=True):
             drops the events that do not fit; `conflate` keeps the latest event of each topic until the receiver has
             caught up. With both, as many bytes again may wait of answers and of what is kept; answers are never
             dropped: where they alone are too many, the connection is closed
+        client_timeout_s: seconds a receiver may take nothing of what waits for it, whatever it sends meanwhile; then it
+            is dropped
     """
 
     limit_bytes: Annotated[int, Meta(ge=64 * KIB, le=1024 * MIB)] = 4 * MIB
     policy: OutboxPolicy = "disconnect"
+    client_timeout_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
 
 
 class HelloLimits(Struct, frozen=True, kw_only=True):

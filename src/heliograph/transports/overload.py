@@ -9,9 +9,6 @@ EventKey = tuple[int, str | None]
 KeyOf = Callable[[bytes], EventKey | None]
 """Returns the key of an event's frame, None for an answer's."""
 
-RETRY_S = 0.02
-"""Seconds after which a receiver that was behind is looked at again."""
-
 
 class Fitting(NamedTuple):
     """What of an outbox a receiver is still sent.

@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from heliograph.auth.facts import ConnectionFacts
-from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End, close_this_side
+from heliograph.transports.connection import CONNECTION_SLOTS, Connection, close_this_side
+from heliograph.transports.sending import End
 from heliograph.wamp.errors import (
     CLOSE_SYSTEM_SHUTDOWN,
     PAYLOAD_SIZE_EXCEEDED,
@@ -120,7 +121,7 @@ class RawSocketConnection(Connection, asyncio.Protocol):
     def eof_received(self) -> bool:
         """Take note that the peer has closed its side."""
         self.end(End.DONE)
-        return False
+        return self._stays_open_to_write()
 
     # Writing.
 
@@ -155,14 +156,14 @@ class RawSocketConnection(Connection, asyncio.Protocol):
             # Not now: the session is in the middle of something.
             self._service.loop.call_soon(self.end, End.LIMIT_TOO_SMALL)
 
-    def flush(self) -> None:
+    def flush(self) -> int:
         """Write all that waits as one piece; events that are longer than the client takes are dropped."""
         outbox = self.outbox
         if outbox and max(map(len, outbox)) > self._longest_frame_bytes:
             fitting = [finished for finished in outbox if len(finished) <= self._longest_frame_bytes]
             self._service.counters.messages_too_long += len(outbox) - len(fitting)
             outbox[:] = fitting
-        super().flush()
+        return super().flush()
 
     # The end.
 
@@ -176,12 +177,12 @@ class RawSocketConnection(Connection, asyncio.Protocol):
             abort = self.wire_format.frame(Abort(CloseDetails(message=why.value), reason))
             farewell = abort if len(abort) <= self._longest_frame_bytes else b""
         self._end(farewell)
-        close_this_side(self._transport)
+        self._at_end(lambda: close_this_side(self._transport))
 
     def ping(self) -> None:
         """Ask whether the peer is there; whatever it sends next is an answer."""
         if not self._closing:
-            self._transport.write(frame(PING, b""))
+            self._write_control(frame(PING, b""))
 
     def _on_close(self, code: int) -> None:
         """Nothing to do: RawSocket has no message that closes."""

@@ -63,6 +63,7 @@ class RawSocketService(ConnectionService):
             close_timeout_s=options.options.close_timeout_s,
             ping_interval_s=options.options.ping_interval_s,
             ping_timeout_s=options.options.ping_timeout_s,
+            client_timeout_s=options.outbox.client_timeout_s,
         )
         super().__init__(limits, options, router=router, turn=turn, counters=counters, loop=loop)
         self.limit_bytes = announced_limit(limit_exponent(options.options.max_message_bytes))

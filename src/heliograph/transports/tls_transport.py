@@ -61,7 +61,9 @@ class TlsTransport(asyncio.Transport):
         return self._encrypted.get_protocol()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._encrypted.set_write_buffer_limits(high, low)
+        # TLS asks the one below whether there is room; at 0 it would itself say that there is none when it is empty.
+        self._plain.set_write_buffer_limits(high, low)
+        self._encrypted.set_write_buffer_limits(max(high, 1) if high is not None else None, low)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._encrypted.get_extra_info(name, default)

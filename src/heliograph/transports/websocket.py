@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from picows import WSFrame, WSMsgType, WSTransport
 
 from heliograph.auth.facts import ConnectionFacts
-from heliograph.transports.connection import CONNECTION_SLOTS, Connection, End, Parcel
+from heliograph.transports.connection import CONNECTION_SLOTS, Connection, Parcel
 from heliograph.transports.direct_write import direct_write
 from heliograph.transports.frame_parser import FrameParser
+from heliograph.transports.sending import End
 from heliograph.transports.websocket_negotiation import Agreement
 from heliograph.wire.batched import BatchError
 from heliograph.wire.permessage_deflate import Inflater
@@ -141,7 +142,7 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
             # It has said CLOSE: what it said before counts, and has its turn.
             return True
         self.end(End.DONE)
-        return False
+        return self._stays_open_to_write()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Take note that the socket is gone."""
@@ -149,12 +150,6 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
         if parser is not None:
             self._service.parsers.take_back(parser)
         self._gone()
-
-    def pause_writing(self) -> None:
-        """Nothing to do: the outbox's limit decides when a receiver is too slow."""
-
-    def resume_writing(self) -> None:
-        """Nothing to do, as above."""
 
     # Reading.
 
@@ -249,14 +244,14 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
             except WebSocketViolation as violation:
                 self._violate(violation.close_code, violation.reason)
                 # It has said its last word, so there is nothing to wait for.
-                self._transport.close()
+                self._at_end(self._transport.close)
             else:
                 self._on_close_in_order(code)
 
     def _on_close(self, code: int) -> None:
         """Answer the peer's CLOSE, which may be the answer to ours, and close."""
         self.close_with(code)
-        self._transport.close()
+        self._at_end(self._transport.close)
 
     def on_bad_frame(self, code: int, reason: str) -> None:
         """Take note that the parser cannot go on; it has read something that is no frame a client may send."""
@@ -267,7 +262,11 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
 
     def _end_at_bad_frame(self, code: int, reason: str) -> None:
         self._violate(code, reason)
-        if self._transport.can_write_eof() and not self._transport.is_closing():
+        if self._transport.can_write_eof():
+            self._at_end(self._end_writing)
+
+    def _end_writing(self) -> None:
+        if not self._transport.is_closing():
             self._transport.write_eof()
 
     def _violate(self, code: int, reason: str) -> None:
@@ -288,7 +287,7 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
     def ping(self) -> None:
         """Ask whether the peer is there; whatever it sends next is an answer."""
         if not self._closing:
-            self._transport.write(self._service.ping_frame)
+            self._write_control(self._service.ping_frame)
 
 
 _NOBODY = asyncio.Protocol()
@@ -304,3 +303,9 @@ class _Deaf(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._connection.connection_lost(None)
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()

@@ -5,19 +5,23 @@ compressor of its own, the outbox holds the encoded messages, shared still, and 
 flushed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
 from heliograph.transports.deliverer import Framer, WireFormat
+from heliograph.transports.send_queue import JOINED_BYTES, Framed
 from heliograph.wamp.messages import Message
 from heliograph.wire.batched import Batching, batches, batching
 from heliograph.wire.permessage_deflate import Deflater, deflate_alone
 from heliograph.wire.serializers.serializer import Serializer
-from heliograph.wire.websocket import BINARY, FIN, TEXT, frame, server_message
+from heliograph.wire.websocket import BINARY, FIN, TEXT, compressed_fragments, frame, server_message
 
 BATCH_BYTES = 128 * 1024
 """Most that is put into one batch, unless a single message is larger: the receiver has limits too."""
+
+LARGE_BYTES = 64 * 1024
+"""Longer messages are compressed for a connection of its own in parts of this length, when it takes them."""
 
 COMPRESSION_UNITS = 16
 """What it costs to compress a message for one receiver, in units of a turn's work."""
@@ -122,18 +126,30 @@ class MessageFormat:
         serializer: which.
         batching: how they stand in a batch, if they do.
         delivery_units: what it will cost to make frames for one receiver, in units of a turn's work.
+        frames: makes the frames of a large message, which are those of all receivers; None where each has its own.
     """
 
-    def __init__(self, serializer: Serializer, batching: Batching | None, delivery_units: int) -> None:
+    def __init__(
+        self,
+        serializer: Serializer,
+        batching: Batching | None,
+        delivery_units: int,
+        frames: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         self.serializer = serializer
         self._encode = serializer.encode
         self._wrap = batching.wrap if batching is not None else None
+        self._frames = frames
         self.delivery_units = delivery_units
 
     def frame(self, message: Message) -> bytes:
         """Return `message` as it stands in a batch, or alone; raises `PayloadError`."""
         encoded = self._encode(message)
-        return encoded if self._wrap is None else self._wrap(encoded)
+        if self._wrap is not None:
+            encoded = self._wrap(encoded)
+        if self._frames is not None and len(encoded) > JOINED_BYTES:
+            return Framed(self._frames(encoded))
+        return encoded
 
 
 class BatchFramer:
@@ -142,6 +158,8 @@ class BatchFramer:
     Args:
         frames: makes the frames of a batch.
     """
+
+    units = 1
 
     def __init__(self, frames: Callable[[bytes], bytes]) -> None:
         self._frames = frames
@@ -158,6 +176,10 @@ class BatchFramer:
             self._last, self._last_finished = outbox.copy(), finished
         return finished
 
+    def pieces(self, message: bytes) -> Iterator[bytes]:
+        """Return the frames of `message`."""
+        yield self._frames(message)
+
 
 class ContextFramer:
     """Compresses for one connection, each message with reference to those before it.
@@ -169,6 +191,8 @@ class ContextFramer:
         is_batched: whether those that wait go out together.
     """
 
+    units = COMPRESSION_UNITS
+
     def __init__(self, opcode: int, window_bits: int, options: FrameOptions, *, is_batched: bool) -> None:
         self._opcode = opcode
         self._is_batched = is_batched
@@ -179,6 +203,15 @@ class ContextFramer:
         """Return the frames of all that waited."""
         messages: Iterable[bytes] = batches(outbox, BATCH_BYTES) if self._is_batched else outbox
         return b"".join(map(self._frames, messages))
+
+    def pieces(self, message: bytes) -> Iterator[bytes]:
+        """Return the frames of `message`; a large one is compressed as far as they are asked for."""
+        options = self._options
+        if len(message) <= LARGE_BYTES or len(message) < options.least_compressed_bytes:
+            yield self._frames(message)
+            return
+        parts = self._deflater.deflate_in_parts(message, LARGE_BYTES)
+        yield from compressed_fragments(self._opcode, parts, fragment_bytes=options.fragment_bytes)
 
     def _frames(self, message: bytes) -> bytes:
         options = self._options
@@ -219,14 +252,13 @@ def dialect(
         wire_format = MessageFormat(serializer, batch, COMPRESSION_UNITS)
         new_framer = _context_framers(opcode, compression.window_bits, options, is_batched=is_batched)
     elif batch is not None:
-        wire_format = MessageFormat(serializer, batch, 1)
-        new_framer = _one_framer(
-            BatchFramer(
-                _plain_frames(opcode, options)
-                if compression is None
-                else _shared_frames(opcode, compression.window_bits, options)
-            )
+        frames = (
+            _plain_frames(opcode, options)
+            if compression is None
+            else _shared_frames(opcode, compression.window_bits, options)
         )
+        wire_format = MessageFormat(serializer, batch, 1, frames)
+        new_framer = _one_framer(BatchFramer(frames))
     elif compression is not None:
         wire_format = DeflatedFormat(serializer, compression.window_bits, options)
     else:

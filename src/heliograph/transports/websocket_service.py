@@ -107,6 +107,7 @@ class WebSocketService(ConnectionService):
             close_timeout_s=options.options.close_timeout_s,
             ping_interval_s=options.options.ping_interval_s,
             ping_timeout_s=options.options.ping_timeout_s,
+            client_timeout_s=options.outbox.client_timeout_s,
         )
         super().__init__(limits, options, router=router, turn=turn, counters=counters, loop=loop)
         self.options = options

@@ -6,7 +6,7 @@ once for all of them.
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -226,6 +226,21 @@ class Deflater:
     def deflate(self, message: bytes) -> bytes:
         """Return `message` compressed; the peer must get all that was returned before, in this order."""
         return _deflate(self._compressor, message)
+
+    def deflate_in_parts(self, message: bytes, part_bytes: int) -> Iterator[bytes]:
+        """Return `message` compressed, in parts that are made when they are asked for; all of them must be.
+
+        Args:
+            message: what to compress.
+            part_bytes: of `message`, that one part stands for.
+        """
+        compressor = self._compressor
+        last = (len(message) - 1) // part_bytes * part_bytes
+        for start in range(0, last, part_bytes):
+            part = compressor.compress(message[start : start + part_bytes])
+            if part:
+                yield part
+        yield _deflate(compressor, message[last:])
 
 
 def deflate_alone(message: bytes, *, window_bits: int, memory_level: int) -> bytes:

@@ -7,6 +7,7 @@ continuation order, size of the reassembled message, kind of message.
 import binascii
 import hashlib
 import struct
+from collections.abc import Iterable, Iterator
 
 CONTINUATION = 0x0
 TEXT = 0x1
@@ -92,6 +93,29 @@ def server_message(
     # The bit stands on the first fragment only (RFC 7692, section 6.1).
     first = frame(_RSV1 | opcode if is_compressed else opcode, payload[:fragment_bytes])
     return b"".join([first, *frames, frame(FIN | CONTINUATION, payload[last:])])
+
+
+def compressed_fragments(
+    opcode: int, parts: Iterable[bytes], *, fragment_bytes: int | None = None
+) -> Iterator[bytes]:
+    """Return the frames of one compressed message, made when they are asked for.
+
+    Args:
+        opcode: TEXT or BINARY.
+        parts: of the message, at least one.
+        fragment_bytes: the most a frame's payload may have; None puts each part into one frame.
+    """
+    # The bit stands on the first fragment only (RFC 7692, section 6.1).
+    first_byte = _RSV1 | opcode
+    waiting: bytes | None = None
+    for part in parts:
+        size = fragment_bytes or len(part)
+        for start in range(0, len(part), size):
+            if waiting is not None:
+                yield frame(first_byte, waiting)
+                first_byte = CONTINUATION
+            waiting = part[start : start + size]
+    yield frame(FIN | first_byte, waiting or b"")
 
 
 def frame(first_byte: int, payload: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.routing.work import UNITS_A_MESSAGE
 from tests.http.test_lane import let_turns_do
 from tests.support.nodes import USUAL_PATHS, RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import Connection, Response, WampClient, http_request, joined, request
@@ -180,16 +181,16 @@ async def test_what_waits_for_a_decision_keeps_its_place(
 
 @both
 async def test_others_are_served_meanwhile(
-    node: RunningNode, subscriber: WampClient, monkeypatch: pytest.MonkeyPatch, media_type: str
+    node: RunningNode, subscriber: WampClient, media_type: str
 ) -> None:
-    the_turn = let_turns_do(0, node, monkeypatch)
+    the_turn = let_turns_do(0, node)
     many, one = await Connection.open(node.address), await Connection.open(node.address)
     body = body_of(media_type, [event(number) for number in range(200)])
     await many.send(http_request("POST", "/notify", body, {"Content-Type": media_type}))
     await node.until(lambda: len(the_turn._waiting) == 1)
     await one.send(http_request("POST", "/notify", body_of(JSON, [event("bystander")])))
     await node.until(lambda: len(the_turn._waiting) == 2)
-    let_turns_do(4, node, monkeypatch)
+    let_turns_do(4 * UNITS_A_MESSAGE, node)
     assert (await one.response()).status == 200
     assert len((await many.response()).json) == 200
     order = [(await subscriber.receive())[4][0] for _ in range(201)]
@@ -198,19 +199,19 @@ async def test_others_are_served_meanwhile(
 
 
 async def test_what_is_left_when_the_client_goes_is_not_published(
-    node: RunningNode, subscriber: WampClient, monkeypatch: pytest.MonkeyPatch
+    node: RunningNode, subscriber: WampClient
 ) -> None:
-    let_turns_do(2, node, monkeypatch)
+    let_turns_do(4 * UNITS_A_MESSAGE, node)
     connection = await Connection.open(node.address)
     body = body_of(JSON, [event(number) for number in range(900)])
     await connection.send(http_request("POST", "/notify", body))
     await node.until(lambda: node.counter("publications_total") > 0)
-    let_turns_do(0, node, monkeypatch)
+    let_turns_do(0, node)
     published = node.counter("publications_total")
     assert published < 900
     connection.abort()
     await node.until(lambda: node.counter("transport_connections") == 1)
-    let_turns_do(100, node, monkeypatch)
+    let_turns_do(100, node)
     await send(node, JSON, [event("next")])
     heard = [(await subscriber.receive())[4][0] for _ in range(published + 1)]
     assert heard == [*range(published), "next"]

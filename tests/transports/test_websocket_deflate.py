@@ -306,7 +306,7 @@ class TestBombs:
         client = await DeflatingClient.join(node)
         monkeypatch.setattr(turn_module.Turn, "spend", spend)
         await client.ask(16, 1, {"acknowledge": True}, TOPIC, ["x" * (MIB - 200)])
-        assert 4000 < sum(spent) < 6000
+        assert 8000 < sum(spent) < 10_000
         spent.clear()
         await client.socket.send_frame(TEXT, bomb(2 * MIB), reserved=RSV1)
         assert (await client.socket.closed()).close_code == 1009

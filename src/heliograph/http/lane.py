@@ -17,7 +17,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from heliograph.http import exchange
 from heliograph.http.exchange import HttpError, headers_by_name
-from heliograph.transports.turn import BYTES_A_UNIT
 
 if TYPE_CHECKING:
     from heliograph.http.protocol import GuardedHttpProtocol
@@ -26,6 +25,12 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 JSON = b"application/json; charset=utf-8"
+UNITS_A_REQUEST = 24
+"""Units of work that a request takes beside what its body asks for."""
+
+BODY_BYTES_A_UNIT = 64
+"""Bytes of a body that are read for one unit of work."""
+
 PLAIN_TEXT = b"text/plain; charset=utf-8"
 
 
@@ -176,7 +181,7 @@ class LaneRequest:
 
     def _admit(self) -> None:
         self._is_started = True
-        self._connection.port.turn.spend(1)
+        self._connection.port.turn.spend(UNITS_A_REQUEST)
         try:
             headers = self._headers()
             self.service.admit(self, headers)
@@ -248,7 +253,7 @@ class LaneRequest:
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         turn = connection.port.turn
-        turn.spend(len(body) // BYTES_A_UNIT)
+        turn.spend(len(body) // BODY_BYTES_A_UNIT)
         try:
             result = self.service.perform(self.begin, body)
         except Exception as error:  # noqa: BLE001 - answered, or logged

@@ -8,6 +8,7 @@ import msgspec
 
 from heliograph.http.bridge import BridgeCounters, BridgeRequest, refusal
 from heliograph.http.exchange import HttpError
+from heliograph.routing.work import UNITS_A_MESSAGE
 from heliograph.transports.turn import Turn
 
 EVENTS_A_STEP = 32
@@ -107,7 +108,7 @@ class ManyPublications:
                 self._undecided = outcome
                 return outcome
             self._acknowledge(outcome)
-            turn.spend(1)
+            turn.spend(UNITS_A_MESSAGE)
             if turn.is_exhausted:
                 break
         if self._done < len(self._items):

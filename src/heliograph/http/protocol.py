@@ -20,11 +20,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name
-from heliograph.http.lane import LaneRequest, LaneService
+from heliograph.http.lane import BODY_BYTES_A_UNIT, UNITS_A_REQUEST, LaneRequest, LaneService
 from heliograph.http.repeated_head import RepeatedHead, repeated_head
 from heliograph.http.upgrade_request import HEADER_PUNCTUATION_BYTES
 from heliograph.transports.direct_write import descriptor_of, direct_write
-from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.transports.websocket_service import Handshake, HandshakeRefused, WebSocketService
 
 if TYPE_CHECKING:
@@ -167,13 +166,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         port, flow = self.port, self.flow
         turn, perform = port.turn, head.service.perform
         at, length = 0, len(data)
-        # To read a head is one unit.
-        while at < length and turn.has_room_behind(1) and not flow.write_paused:
+        # `LaneRequest` spends as much for a request that it admits.
+        while at < length and turn.has_room_behind(UNITS_A_REQUEST) and not flow.write_paused:
             found = head.body_in(data, at)
             if found is None:
                 break
             begin, at = found
-            turn.spend(1 + (at - begin) // BYTES_A_UNIT)
+            turn.spend(UNITS_A_REQUEST + (at - begin) // BODY_BYTES_A_UNIT)
             try:
                 result = perform(head.begin, data[begin:at])
             except Exception as error:  # noqa: BLE001 - answered, or logged

@@ -17,7 +17,7 @@ from heliograph.routing.receivers import check_receivers, names_receivers, recei
 from heliograph.routing.retained_events import RetainedEvents
 from heliograph.routing.retention import kept_bytes
 from heliograph.routing.subscription import Drop, Subscription, subscription_details
-from heliograph.routing.work import LOOKED_AT_A_UNIT, Steps, Work
+from heliograph.routing.work import LOOKED_AT_A_UNIT, UNITS_A_MESSAGE, Steps, Work
 from heliograph.wamp.errors import (
     DISCLOSE_ME_DISALLOWED,
     INVALID_URI,
@@ -307,7 +307,9 @@ class Broker:
             if peers:
                 deliveries.append((event.for_subscription(subscription), peers))
                 events += len(peers)
-        self._work.spend(len(subscriptions) + looked_at // LOOKED_AT_A_UNIT)
+        # The event of each subscription is a message of its own; whoever publishes has paid for one.
+        further = max(0, len(deliveries) - 1)
+        self._work.spend(UNITS_A_MESSAGE * further + looked_at // LOOKED_AT_A_UNIT)
         if deliveries:
             self._deliver(deliveries)
             self._counters.events += events

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.routing.peer import GONE
 from heliograph.routing.session import Session, State
+from heliograph.routing.work import UNITS_A_MESSAGE
 from heliograph.transports.direct_write import descriptor_of, direct_write
 from heliograph.transports.sending import End, Sender
-from heliograph.transports.turn import BYTES_A_UNIT
 from heliograph.wamp.errors import ProtocolViolation
 from heliograph.wamp.messages import Message
 
@@ -30,6 +30,10 @@ _LOG = logging.getLogger(__name__)
 HELD_BYTES = 64 * 1024
 """Bytes of messages that are read behind one that waits for a decision; then reading pauses. Until then the end of the
 connection is noticed, and pongs are heard, however long the decision takes."""
+
+
+SMALL_BYTES = 256
+"""Messages up to this size cost the same, whatever is in them."""
 
 
 class Parcel:
@@ -272,7 +276,10 @@ class Connection(Sender):
             self._on_close(item)
 
     def _handle(self, data: bytes) -> None:
-        self._service.turn.spend(1 + len(data) // BYTES_A_UNIT)
+        units = UNITS_A_MESSAGE
+        if len(data) > SMALL_BYTES:
+            units += len(data) // self.wire_format.serializer.read_bytes_a_unit
+        self._service.turn.spend(units)
         try:
             self._session.receive(self._decode(data))
         except ProtocolViolation as violation:

@@ -4,9 +4,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
 from heliograph.routing.peer import Delivery, Peer
+from heliograph.routing.work import READ_BYTES_A_UNIT
 from heliograph.transports.turn import BYTES_A_UNIT, Flushable, Turn
 from heliograph.wamp.messages import Event, Message
-from heliograph.wamp.payload import Payload, PayloadFormat, PreparedPayload
+from heliograph.wamp.payload import Payload, PreparedPayload
+from heliograph.wire.serializers.serializer import Serializer
 
 
 class WireFormat(Protocol):
@@ -20,7 +22,7 @@ class WireFormat(Protocol):
     def delivery_units(self) -> int: ...
 
     @property
-    def serializer(self) -> PayloadFormat: ...
+    def serializer(self) -> Serializer: ...
 
     def frame(self, message: Message) -> Any:
         """Return `message` finished, ready for an outbox; raises `PayloadError`."""
@@ -92,9 +94,11 @@ class OutboxDeliverer:
         if not outbox:
             turn.dirty.append(receiver)
         outbox.append(frame)
+        units = wire_format.delivery_units
         if len(frame) >= BYTES_A_UNIT:
             turn.has_large_frames = True
-        turn.spend(wire_format.delivery_units * (1 + len(frame) // BYTES_A_UNIT))
+            units = units * (1 + len(frame) // BYTES_A_UNIT) + len(frame) // READ_BYTES_A_UNIT
+        turn.spend(units)
 
     def _put(self, event: Event, frames: dict[WireFormat, Any], receivers: Collection[OutboxPeer]) -> None:
         if self._turn.keeps_keys:
@@ -118,9 +122,12 @@ class OutboxDeliverer:
                 outbox.append(frames[peer.wire_format])
             longest = max(map(len, frames.values()), default=0)
             units = max((wire_format.delivery_units for wire_format in frames), default=1)
+        made = 0
         if longest >= BYTES_A_UNIT:
             self._turn.has_large_frames = True
-        self._turn.spend(len(receivers) * units * (1 + longest // BYTES_A_UNIT))
+            # Once for each format, where formats meet.
+            made = len(frames) * longest // READ_BYTES_A_UNIT
+        self._turn.spend(made + len(receivers) * units * (1 + longest // BYTES_A_UNIT))
 
 
 def _frames(event: Event, receivers: Collection[OutboxPeer]) -> dict[WireFormat, Any]:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from heliograph.routing.work import READ_BYTES_A_UNIT
 from heliograph.transports.overload import Conflation, without_newest
 from heliograph.transports.send_queue import SendQueue
 from heliograph.transports.turn import BYTES_A_UNIT
@@ -121,7 +122,7 @@ class Sender(ABC):
             turn = self._service.turn
             turn.has_large_frames = True
             # One small request may be answered with much: retained events, history.
-            turn.spend(len(frame) // BYTES_A_UNIT)
+            turn.spend(len(frame) // READ_BYTES_A_UNIT)
 
     def flush(self) -> int:
         """Write what waits, as one piece where it is small; return what that cost, in bytes."""

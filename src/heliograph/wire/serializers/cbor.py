@@ -84,6 +84,7 @@ class CborSerializer:
     """
 
     name = "cbor"
+    read_bytes_a_unit = 32
     is_binary = True
 
     def encode(self, message: Message) -> bytes:

@@ -64,6 +64,7 @@ class JsonSerializer:
     """JSON by msgspec. The payload is passed on unread; its UTF-8 is checked with the whole message's."""
 
     name = "json"
+    read_bytes_a_unit = 256
     is_binary = False
 
     def __init__(self) -> None:

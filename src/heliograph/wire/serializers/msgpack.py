@@ -53,6 +53,7 @@ class MsgpackSerializer:
     """MessagePack by msgspec. Payload is read once on arrival: text in it must be UTF-8 before it is passed on."""
 
     name = "msgpack"
+    read_bytes_a_unit = 32
     is_binary = True
 
     def __init__(self) -> None:

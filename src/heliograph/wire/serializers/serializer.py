@@ -9,10 +9,12 @@ from heliograph.wamp.payload import PayloadFormat
 class Serializer(PayloadFormat, Protocol):
     """One serializer of WAMP.
 
-    `name` is the word in the subprotocol, `is_binary` tells whether its messages travel in binary frames.
+    `name` is the word in the subprotocol, `is_binary` tells whether its messages travel in binary frames, and
+    `read_bytes_a_unit` how many bytes of a message are read in about a microsecond, whatever is in it.
     """
 
     is_binary: bool
+    read_bytes_a_unit: int
 
     def encode(self, message: Message) -> bytes:
         """Return `message` as bytes; raises `PayloadError` when its payload cannot be expressed."""

@@ -1,0 +1,507 @@
+"""What one client may do to cost everybody else something: a table of attacks that is easy to add to.
+
+An attack is a function of a `Crowd`, the connections of one attacker. The tests run each against a node whose turns and
+tables they look at; `make bench ARGS=hostile` runs the same table against a router in a process of its own and looks at
+what others wait and what it weighs.
+"""
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import cbor2
+import msgspec
+
+MIB = 1024 * 1024
+TEXT, BINARY, CLOSE, PONG = 1, 2, 8, 10
+TIMEOUT_S = 20.0
+
+ROLES = {
+    "publisher": {"features": {"payload_passthru_mode": True}},
+    "subscriber": {"features": {"pattern_based_subscription": True}},
+    "caller": {"features": {"payload_passthru_mode": True}},
+    "callee": {"features": {"payload_passthru_mode": True, "call_canceling": True}},
+}
+
+_ENCODE: dict[str, Callable[[Any], bytes]] = {
+    "json": lambda message: json.dumps(message).encode(),
+    "msgpack": msgspec.msgpack.encode,
+    "cbor": cbor2.dumps,
+}
+_DECODE: dict[str, Callable[[bytes], Any]] = {
+    "json": json.loads,
+    "msgpack": msgspec.msgpack.decode,
+    "cbor": cbor2.loads,
+}
+
+
+class Ended(Exception):  # noqa: N818 - an attack may well end so
+    """The router has ended the connection."""
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """Return a client's frame; its mask is zero, so the payload stands as it is."""
+    size = len(payload)
+    if size < 126:
+        head = struct.pack("!BB", 0x80 | opcode, 0x80 | size)
+    elif size < 65536:
+        head = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
+    else:
+        head = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, size)
+    return head + bytes(4) + payload
+
+
+class Member:
+    """One WebSocket connection; it has joined unless it was told not to.
+
+    Args:
+        address: of the router.
+        serializer: in which it speaks.
+        joins: whether it says HELLO.
+    """
+
+    def __init__(self, address: tuple[str, int], serializer: str = "json", *, joins: bool = True) -> None:
+        self._serializer = serializer
+        self.opcode = TEXT if serializer == "json" else BINARY
+        self._request = 0
+        self._draining: threading.Thread | None = None
+        self.socket = socket.create_connection(address, timeout=TIMEOUT_S)
+        key = b64encode(bytes(16)).decode()
+        self.socket.sendall(
+            f"GET /ws HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Protocol: wamp.2.{serializer}\r\n\r\n".encode()
+        )
+        self._stream = self.socket.makefile("rb")
+        while self._stream.readline() not in (b"\r\n", b""):
+            pass
+        if joins:
+            self.say([1, "realm1", {"roles": ROLES}])
+            assert self.hear()[0] == 2
+
+    def say(self, *messages: Any) -> None:
+        """Send messages, without waiting for anything; raises `Ended`."""
+        encode = _ENCODE[self._serializer]
+        self.write(b"".join(frame(self.opcode, encode(message)) for message in messages))
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; raises `Ended`."""
+        try:
+            self.socket.sendall(data)
+        except OSError as error:
+            raise Ended from error
+
+    def hear(self) -> Any:
+        """Return the next message; raises `Ended`."""
+        try:
+            while True:
+                head = self._stream.read(2)
+                if len(head) < 2 or head[0] & 15 == CLOSE:
+                    raise Ended
+                size = head[1] & 127
+                if size == 126:
+                    (size,) = struct.unpack("!H", self._stream.read(2))
+                elif size == 127:
+                    (size,) = struct.unpack("!Q", self._stream.read(8))
+                payload = self._stream.read(size)
+                if head[0] & 15 in (TEXT, BINARY):
+                    return _DECODE[self._serializer](payload)
+        except OSError as error:
+            raise Ended from error
+
+    def ask(self, code: int, *rest: Any) -> Any:
+        """Send a request and return its answer, ERROR perhaps; what else comes before is skipped."""
+        self._request += 1
+        self.say([code, self._request, *rest])
+        while True:
+            message = self.hear()
+            if message[0] == 8 and message[2] == self._request:
+                return message
+            if message[0] in (17, 33, 35, 50, 65, 67) and message[1] == self._request:
+                return message
+
+    def request(self, code: int, *rest: Any) -> list[Any]:
+        """Return a request with the next number."""
+        self._request += 1
+        return [code, self._request, *rest]
+
+    def drain(self) -> None:
+        """Read whatever comes from now on, and forget it."""
+
+        def read() -> None:
+            with contextlib.suppress(OSError, ValueError):
+                while self.socket.recv(MIB):
+                    pass
+
+        self._draining = threading.Thread(target=read, daemon=True)
+        self._draining.start()
+
+    def close(self) -> None:
+        """Break the connection off."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        if self._draining is not None:
+            self._draining.join()
+        self._stream.close()
+        self.socket.close()
+
+
+class Crowd:
+    """The connections of one attacker.
+
+    Args:
+        address: of the router.
+        scale: 1.0 for an attack as large as it is meant; less where it only has to be seen that it is bounded.
+    """
+
+    def __init__(self, address: tuple[str, int], scale: float = 1.0) -> None:
+        self.address = address
+        self.scale = scale
+        self.members: list[Member] = []
+
+    def count(self, number: int) -> int:
+        """Return `number`, or what of it the scale leaves."""
+        return max(1, int(number * self.scale))
+
+    def join(self, serializer: str = "json", *, joins: bool = True) -> Member:
+        """Return another connection."""
+        member = Member(self.address, serializer, joins=joins)
+        self.members.append(member)
+        return member
+
+    def close(self) -> None:
+        """Break all connections off."""
+        for member in self.members:
+            member.close()
+
+
+class Attack(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        name: of the row.
+        run: what is done; it returns when the router has had all of it, or has ended it.
+        limit_bytes: what the router says that it keeps at most because of it.
+        realm: further options of the realm.
+        path: further options of the WebSocket path.
+    """
+
+    name: str
+    run: Callable[[Crowd], None]
+    limit_bytes: int
+    realm: dict[str, Any] = {}
+    path: dict[str, Any] = {}
+
+
+def colliding_keys(count: int = 86_000, repeats: int = 52_000) -> bytes:
+    """Return MessagePack of a map whose keys are whole numbers that meet in one place of a hash table of CPython."""
+    slots = 1 << 17
+    order, slot = [], 0
+    for _ in range(count):
+        order.append(slot)
+        slot = (5 * slot + 1) % slots
+    encode = msgspec.msgpack.encode
+    pairs = [encode(number) + b"\x00" for number in order]
+    worst = encode(slots << 7) + b"\x00"
+    return struct.pack("!BI", 0xDF, count + repeats) + b"".join(pairs) + worst * repeats
+
+
+def _many(member: Member, requests: Sequence[list[Any]], at_once: int = 500) -> None:
+    """Send requests and take their answers."""
+    for first in range(0, len(requests), at_once):
+        some = requests[first : first + at_once]
+        member.say(*some)
+        for _ in some:
+            member.hear()
+
+
+def hello_with_colliding_keys(crowd: Crowd) -> None:
+    member = crowd.join("msgpack", joins=False)
+    head = b"\x93\x01\xa6realm1\x82\xa5roles" + msgspec.msgpack.encode(ROLES) + b"\xa9authextra\x81\xa1a"
+    with contextlib.suppress(Ended):
+        member.write(frame(BINARY, head + colliding_keys()))
+        member.hear()
+
+
+def publish_with_colliding_keys(crowd: Crowd) -> None:
+    member = crowd.join("msgpack")
+    with contextlib.suppress(Ended):
+        member.write(frame(BINARY, b"\x95\x10\x01\x80\xa3t.t\x91" + colliding_keys()))
+        member.ask(48, {}, "wamp.session.count")
+
+
+def wildcards(components: int) -> Callable[[Crowd], None]:
+    """Return the attack with patterns of so many components, no two with their gaps at the same places."""
+
+    def run(crowd: Crowd) -> None:
+        member = crowd.join()
+        number = crowd.count(9_900)
+        patterns = [
+            ".".join(["" if pattern >> bit & 1 else "a" for bit in range(14)] + ["a"] * (components - 14))
+            for pattern in range(number)
+        ]
+        _many(member, [member.request(32, {"match": "wildcard"}, pattern) for pattern in patterns])
+        topic = ".".join(["a"] * components)
+        member.say(*[member.request(16, {"exclude_me": False}, topic, ["x" * 900]) for _ in range(20)])
+        member.drain()
+
+    return run
+
+
+def large_event_to_overlapping_patterns(crowd: Crowd) -> None:
+    member = crowd.join()
+    topic = ".".join(["a"] * 16)
+    patterns = [
+        ".".join(["" if pattern >> bit & 1 else "a" for bit in range(16)])
+        for pattern in range(crowd.count(9_900))
+    ]
+    _many(member, [member.request(32, {"match": "wildcard"}, pattern) for pattern in patterns])
+    with contextlib.suppress(Ended):
+        member.say(member.request(16, {"exclude_me": False}, topic, ["x" * 1_000_000]))
+        member.drain()
+
+
+def retained_for_patterns(crowd: Crowd) -> None:
+    member = crowd.join()
+    member.say(
+        *[member.request(16, {"retain": True}, f"a.b{number}.c") for number in range(crowd.count(10_000))]
+    )
+    member.ask(48, {}, "wamp.session.count")
+    requests = [
+        member.request(32, {"match": "wildcard", "get_retained": True}, f"{'a' * number}..nothing")
+        for number in range(1, crowd.count(1_000))
+    ]
+    member.drain()
+    for _ in range(5):
+        member.say(*requests)
+
+
+def retained_lists(items: int) -> Callable[[Crowd], None]:
+    """Return the attack with lists of so many receivers."""
+
+    def run(crowd: Crowd) -> None:
+        member = crowd.join("msgpack")
+        numbers = list(range(1, items + 1))
+        for number in range(crowd.count(100)):
+            member.say(member.request(16, {"retain": True, "eligible": numbers}, f"t.t{number}"))
+        member.ask(48, {}, "wamp.session.count")
+
+    return run
+
+
+def retained_names(crowd: Crowd) -> None:
+    member = crowd.join("msgpack")
+    names = [f"{number:0250d}" for number in range(3_900)]
+    for number in range(crowd.count(200)):
+        member.say(member.request(16, {"retain": True, "eligible_authid": names}, f"t.t{number}"))
+    member.ask(48, {}, "wamp.session.count")
+
+
+def retained_small(crowd: Crowd) -> None:
+    member = crowd.join()
+    topics = [f"t.{'x' * 900}{number}" for number in range(crowd.count(12_000))]
+    for topic in topics:
+        member.say(member.request(16, {"retain": True, "ppt_scheme": "x_a"}, topic, [0]))
+    with contextlib.suppress(Ended):
+        member.ask(48, {}, "wamp.session.count")
+
+
+def retained_for_non_readers(crowd: Crowd) -> None:
+    publisher = crowd.join()
+    for number in range(60):
+        publisher.say(publisher.request(16, {"retain": True}, f"t.t{number}", ["x" * 1_000_000]))
+    publisher.ask(48, {}, "wamp.session.count")
+    for _ in range(crowd.count(30)):
+        member = crowd.join()
+        member.say(member.request(32, {"match": "prefix", "get_retained": True}, "t."))
+        member.write(frame(PONG, b""))
+    time.sleep(1.0)
+
+
+def large_event_to_non_readers(crowd: Crowd) -> None:
+    members = [crowd.join() for _ in range(crowd.count(2_000))]
+    for member in members:
+        member.ask(32, {}, "t.t")
+    publisher = crowd.join()
+    publisher.say(publisher.request(16, {}, "t.t", ["x" * 1_000_000]))
+    time.sleep(1.0)
+
+
+def huge_number(crowd: Crowd) -> None:
+    listener, member = crowd.join(), crowd.join("cbor")
+    listener.ask(32, {}, "t.t")
+    for _ in range(crowd.count(100)):
+        with contextlib.suppress(Ended):
+            member.ask(16, {"retain": True, "acknowledge": True}, "t.t", [10**5_000])
+            continue
+        member = crowd.join("cbor")
+
+
+def meta_lists(crowd: Crowd) -> None:
+    member = crowd.join()
+    topics = [f"t.t{number}" for number in range(crowd.count(9_900))]
+    _many(member, [member.request(32, {}, topic) for topic in topics])
+    member.drain()
+    member.say(*[member.request(48, {}, "wamp.subscription.list") for _ in range(crowd.count(2_000))])
+
+
+def roles_by_the_thousand(crowd: Crowd) -> None:
+    members = [crowd.join() for _ in range(crowd.count(500))]
+    member = members[0]
+    roles = [f"r{number}" for number in range(100_000)]
+    for _ in range(4):
+        member.ask(48, {}, "wamp.session.count", [roles])
+
+
+def leaving_with_everything(crowd: Crowd) -> None:
+    listener = crowd.join()
+    for topic in ("wamp.subscription.on_unsubscribe", "wamp.subscription.on_delete"):
+        listener.ask(32, {}, topic)
+    for topic in ("wamp.registration.on_unregister", "wamp.registration.on_delete"):
+        listener.ask(32, {}, topic)
+    listener.drain()
+    member = crowd.join()
+    count = crowd.count(9_900)
+    _many(member, [member.request(32, {}, f"t.t{number}") for number in range(count)])
+    _many(member, [member.request(64, {}, f"p.p{number}") for number in range(count)])
+    member.say(*[member.request(48, {}, "p.p1") for _ in range(count)])
+    member.ask(32, {}, "t.last")
+    member.close()
+    crowd.members.remove(member)
+
+
+def calls_that_run_out_of_time_together(crowd: Crowd) -> None:
+    callee, member = crowd.join(), crowd.join()
+    callee.ask(64, {}, "p.p")
+    callee.drain()
+    member.drain()
+    begun = time.monotonic()
+    due_s = 5.0
+    for _ in range(crowd.count(16_000) // 100):
+        left_ms = max(1, int(1000 * (begun + due_s - time.monotonic())))
+        member.say(*[member.request(48, {"timeout": left_ms}, "p.p") for _ in range(100)])
+    time.sleep(max(0.0, begun + due_s - time.monotonic()) + 0.5)
+
+
+def long_keys_of_calls_that_wait(crowd: Crowd) -> None:
+    callee, member = crowd.join("msgpack"), crowd.join("msgpack")
+    callee.ask(64, {}, "p.p")
+    callee.drain()
+    options = {"ppt_scheme": "x_a", "ppt_keyid": "k" * 60_000}
+    with contextlib.suppress(Ended):
+        for _ in range(crowd.count(16_000)):
+            member.say(member.request(48, options, "p.p", [b"x"]))
+        member.ask(48, {}, "wamp.session.count")
+
+
+def containers(serializer: str, *, converts: bool) -> Callable[[Crowd], None]:
+    """Return the attack with messages that are as many lists as they can hold.
+
+    Args:
+        serializer: in which they come.
+        converts: whether a subscriber speaks another one.
+    """
+
+    def run(crowd: Crowd) -> None:
+        member = crowd.join(serializer)
+        if converts:
+            listener = crowd.join("json" if serializer != "json" else "cbor")
+            listener.ask(32, {}, "t.t")
+            listener.drain()
+        lists: list[list[Any]] = [[]] * (300_000 if serializer == "json" else 900_000)
+        encoded = frame(member.opcode, _ENCODE[serializer]([16, 1, {}, "t.t", lists]))
+        with contextlib.suppress(Ended):
+            for _ in range(crowd.count(8)):
+                member.write(encoded)
+            member.hear() if converts else member.ask(48, {}, "wamp.session.count")
+
+    return run
+
+
+def small_messages(crowd: Crowd) -> None:
+    member = crowd.join()
+    piece = frame(TEXT, b'[16,1,{},"t.t"]') * 20_000
+    for _ in range(crowd.count(20)):
+        member.write(piece)
+    member.ask(48, {}, "wamp.session.count")
+
+
+def subscriptions(crowd: Crowd) -> None:
+    member = crowd.join()
+    text = "x" * 1_000
+    for number in range(crowd.count(11_000)):
+        member.say(member.request(32, {"match": "prefix"}, f"{number}{text}"))
+        member.hear()
+
+
+HISTORY: dict[str, Any] = {
+    "store": {"type": "memory", "event-history": [{"uri": "t.", "match": "prefix", "limit": 100_000}]}
+}
+
+
+def history(crowd: Crowd) -> None:
+    member = crowd.join()
+    subscription = member.ask(32, {"match": "prefix"}, "t.")[2]
+    for number in range(crowd.count(50_000)):
+        member.say(member.request(16, {}, "t.t", [number]))
+    member.ask(48, {}, "wamp.session.count")
+    member.drain()
+    member.say(*[member.request(48, {}, "wamp.subscription.get_events", [subscription]) for _ in range(10)])
+    unknown = {"topic": "t.unknown"}
+    member.say(
+        *[
+            member.request(48, {}, "wamp.subscription.get_events", [subscription], unknown)
+            for _ in range(crowd.count(100))
+        ]
+    )
+
+
+OUTBOX_BYTES = 4 * MIB
+"""What may wait for one connection where the configuration says nothing."""
+
+RETAINED_BYTES = 64 * MIB
+"""What the retained events of a realm may take."""
+
+ATTACKS = (
+    Attack("HELLO with keys that collide", hello_with_colliding_keys, MIB),
+    Attack("payload with keys that collide", publish_with_colliding_keys, MIB),
+    Attack("9,900 wildcards of 500 components", wildcards(500), 32 * MIB),
+    Attack("9,900 wildcards of 32 components", wildcards(32), 32 * MIB),
+    Attack("1 MB to 9,900 overlapping patterns", large_event_to_overlapping_patterns, 32 * MIB),
+    Attack("10,000 retained topics, 5,000 patterns", retained_for_patterns, 32 * MIB),
+    Attack("retained, 116,000 receivers each", retained_lists(116_000), RETAINED_BYTES),
+    Attack("retained, 4,096 receivers each", retained_lists(4_096), RETAINED_BYTES),
+    Attack("retained, 1 MB of names each", retained_names, RETAINED_BYTES),
+    Attack("12,000 small retained events", retained_small, RETAINED_BYTES),
+    Attack("60 MB retained, 30 do not read", retained_for_non_readers, RETAINED_BYTES + 30 * OUTBOX_BYTES),
+    Attack("1 MB to 2,000 who do not read", large_event_to_non_readers, 2_000 * 16 * 1024),
+    Attack("a number of 5,000 digits, retained", huge_number, MIB),
+    Attack("2,000 lists of 9,900 subscriptions", meta_lists, 32 * MIB),
+    Attack("count among 100,000 roles", roles_by_the_thousand, 32 * MIB),
+    Attack("leaving with 30,000 things", leaving_with_everything, 64 * MIB),
+    Attack("16,000 calls overdue at once", calls_that_run_out_of_time_together, 32 * MIB),
+    Attack("16,000 calls with long key ids", long_keys_of_calls_that_wait, 32 * MIB),
+    Attack("MessagePack of empty lists", containers("msgpack", converts=False), 32 * MIB),
+    Attack("CBOR of empty lists", containers("cbor", converts=False), 32 * MIB),
+    Attack("JSON of empty lists, to CBOR", containers("json", converts=True), 32 * MIB),
+    Attack("CBOR of empty lists, to JSON", containers("cbor", converts=True), 32 * MIB),
+    Attack("400,000 small messages", small_messages, 32 * MIB),
+    Attack("11,000 long prefixes", subscriptions, 32 * MIB),
+    Attack("history of 50,000, asked for 110 times", history, 64 * MIB, realm=HISTORY),
+)
+
+
+@contextlib.contextmanager
+def crowd(address: tuple[str, int], scale: float = 1.0) -> Iterator[Crowd]:
+    """A crowd until the block ends."""
+    attackers = Crowd(address, scale)
+    try:
+        yield attackers
+    finally:
+        attackers.close()

@@ -24,6 +24,7 @@ EXTRAS = {
     "gunicorn": "router",
     "httptools": "router",
     "nacl": "auth",
+    "ormsgpack": "router",
     "psutil": "agent",
     "starlette": "router",
     "uvicorn": "router",

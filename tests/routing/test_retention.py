@@ -225,11 +225,11 @@ class TestBounds:
     def test_of_bytes_spare_the_newest_topic_however_large(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(retention, "MAX_RETAINED_BYTES", 100 + 2 * retention.EVENT_BYTES)
+        monkeypatch.setattr(retention, "MAX_RETAINED_BYTES", 800 + 2 * retention.EVENT_BYTES)
         publisher = bench.join()
         retain(publisher, "small", "a")
-        retain(publisher, "x" * 200, "b")
-        assert retained(bench.join(), "", match="prefix") == [("b", "x" * 200)]
+        retain(publisher, "x" * 2000, "b")
+        assert retained(bench.join(), "", match="prefix") == [("b", "x" * 2000)]
         retain(publisher, "small", "b")
         retain(publisher, "small", "c")
         assert retained(bench.join(), "", match="prefix") == [("b", "small"), ("c", "small")]

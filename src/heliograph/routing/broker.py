@@ -283,8 +283,9 @@ class Broker:
         else:
             self._deliver_to(subscriptions, event)
         if histories:
-            now, size = moment(self._clock.now_s()), kept_bytes(details, payload, event.receivers)
-            entry = HistoryEntry(now, publication, topic, details, payload, event.receivers, size)
+            now, kept = moment(self._clock.now_s()), payload.compact()
+            size = kept_bytes(details, kept, event.receivers)
+            entry = HistoryEntry(now, publication, topic, details, kept, event.receivers, size)
             for history in histories:
                 history.add(entry)
         if retained is not None:

@@ -116,7 +116,7 @@ class SessionCalls:
         if self.kept_bytes - pending.kept_bytes + size > limit_bytes:
             return False
         self.kept_bytes += size - pending.kept_bytes
-        pending.kept, pending.kept_bytes = pieces, size
+        pending.kept, pending.kept_bytes = [piece.compact() for piece in pieces], size
         return True
 
     def let_go(self, pending: PendingCall) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from heliograph.routing.receivers import ReceiverFilter
 from heliograph.routing.work import LOOKED_AT_A_UNIT, Steps, Work
-from heliograph.wamp.errors import INVALID_ARGUMENT, RequestError
+from heliograph.wamp.errors import INVALID_ARGUMENT, RequestError, shortened
 from heliograph.wamp.ids import Id
 from heliograph.wamp.payload import Payload
 
@@ -66,7 +66,7 @@ def history_query(arguments: Mapping[str, Any]) -> HistoryQuery:
     try:
         query = msgspec.convert(dict(arguments), HistoryQuery)
     except msgspec.ValidationError as error:
-        raise RequestError(INVALID_ARGUMENT, f"get_events: {error}") from error
+        raise RequestError(INVALID_ARGUMENT, shortened(f"get_events: {error}")) from error
     times = (query.from_time, query.after_time, query.before_time, query.until_time)
     if any(time is not None and time.tzinfo is None for time in times):
         raise RequestError(INVALID_ARGUMENT, "get_events: times need a time zone, as RFC 3339 asks")

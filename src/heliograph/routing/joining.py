@@ -32,7 +32,7 @@ from heliograph.wamp.errors import (
     RequestError,
 )
 from heliograph.wamp.messages import Authenticate, Challenge, Hello, Welcome, WelcomeDetails
-from heliograph.wamp.uris import LOOSE
+from heliograph.wamp.uris import LOOSE, MAX_URI_BYTES
 
 if TYPE_CHECKING:
     from heliograph.routing.router import Router
@@ -63,8 +63,8 @@ class Joining:
     )  # fmt: skip
 
     def __init__(self, session: Session, router: Router, hello: Hello) -> None:
-        if not LOOSE["exact"].match(hello.realm):
-            raise RequestError(INVALID_URI, f"{hello.realm!r} is not a valid URI of a realm")
+        if len(hello.realm) > MAX_URI_BYTES or not LOOSE["exact"].match(hello.realm):
+            raise RequestError(INVALID_URI, f"{hello.realm[:100]!r} is not a valid URI of a realm")
         self._realm = router.realm(hello.realm)
         _check_roles(hello.details.roles)
         if len(hello.details.authid or "") > MAX_AUTHID_LENGTH:

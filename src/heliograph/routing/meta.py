@@ -16,7 +16,7 @@ from heliograph.routing.meta_registrations import RegistrationProcedures
 from heliograph.routing.meta_sessions import SessionProcedures
 from heliograph.routing.meta_subscriptions import SubscriptionProcedures
 from heliograph.routing.work import Steps
-from heliograph.wamp.errors import INVALID_ARGUMENT, NOT_AUTHORIZED, PayloadError, RequestError
+from heliograph.wamp.errors import INVALID_ARGUMENT, NOT_AUTHORIZED, PayloadError, RequestError, shortened
 from heliograph.wamp.messages import Call
 from heliograph.wamp.payload import Payload, PlainPayload
 
@@ -63,7 +63,7 @@ class MetaProcedure:
         try:
             bound = self._signature.bind(session, *args, **kwargs)
         except TypeError as error:
-            raise RequestError(INVALID_ARGUMENT, str(error)) from error
+            raise RequestError(INVALID_ARGUMENT, shortened(error)) from error
         for name, value in bound.arguments.items():
             if name != "session" and name in self._types:
                 bound.arguments[name] = self._converted(name, value)
@@ -73,7 +73,7 @@ class MetaProcedure:
         try:
             return msgspec.convert(value, self._types[name])
         except msgspec.ValidationError as error:
-            raise RequestError(INVALID_ARGUMENT, f"{name}: {error}") from error
+            raise RequestError(INVALID_ARGUMENT, shortened(f"{name}: {error}")) from error
 
 
 class MetaApi:
@@ -113,7 +113,7 @@ class MetaApi:
         try:
             args, kwargs = message.payload.decoded()
         except PayloadError as error:
-            raise RequestError(INVALID_ARGUMENT, str(error)) from error
+            raise RequestError(INVALID_ARGUMENT, shortened(error)) from error
         results = procedure.call(session, args, kwargs)
         return _at_end(results) if isinstance(results, Generator) else PlainPayload(results)
 

@@ -10,6 +10,7 @@ from heliograph.routing.registration import Registration
 from heliograph.routing.session import Session
 from heliograph.routing.work import LOOKED_AT_A_UNIT
 from heliograph.wamp.errors import NO_SUCH_REGISTRATION, RequestError
+from heliograph.wamp.ids import Id
 from heliograph.wamp.uris import MATCHES
 
 
@@ -54,19 +55,19 @@ class RegistrationProcedures:
         found = index.best(procedure)
         return [found.id if found is not None else None]
 
-    def get(self, session: Session, registration_id: int) -> list[Any]:
+    def get(self, session: Session, registration_id: Id) -> list[Any]:
         return [registration_details(_registration(self._realm, registration_id))]
 
-    def list_callees(self, session: Session, registration_id: int) -> list[Any]:
+    def list_callees(self, session: Session, registration_id: Id) -> list[Any]:
         callees = _registration(self._realm, registration_id).callees
         self._realm.work.spend(len(callees) // LOOKED_AT_A_UNIT)
         return [[callee.session.id for callee in callees]]
 
-    def count_callees(self, session: Session, registration_id: int) -> list[Any]:
+    def count_callees(self, session: Session, registration_id: Id) -> list[Any]:
         return [len(_registration(self._realm, registration_id).callees)]
 
     def remove_callee(
-        self, session: Session, registration_id: int, callee_id: int, *, reason: str | None = None
+        self, session: Session, registration_id: Id, callee_id: Id, *, reason: str | None = None
     ) -> list[Any]:
         registration = _registration(self._realm, registration_id)
         callee = self._realm.sessions.get(callee_id)

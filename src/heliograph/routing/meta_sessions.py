@@ -17,7 +17,9 @@ from heliograph.wamp.errors import (
     NO_SUCH_SESSION,
     PAYLOAD_SIZE_EXCEEDED,
     RequestError,
+    shortened,
 )
+from heliograph.wamp.ids import Id
 from heliograph.wamp.messages import PublishOptions
 from heliograph.wamp.payload import PlainPayload
 from heliograph.wamp.uris import LOOSE, MAX_URI_BYTES
@@ -65,11 +67,11 @@ class SessionProcedures:
     def list_(self, session: Session, filter_authroles: list[str] | None = None) -> list[Any]:
         return [[found.id for found in self._of_roles(filter_authroles)]]
 
-    def get(self, session: Session, session_id: int) -> list[Any]:
+    def get(self, session: Session, session_id: Id) -> list[Any]:
         return [_session(self._realm, session_id).details()]
 
     def kill(
-        self, session: Session, session_id: int, *, reason: str = CLOSE_KILLED, message: str | None = None
+        self, session: Session, session_id: Id, *, reason: str = CLOSE_KILLED, message: str | None = None
     ) -> list[Any]:
         _check_farewell(reason, message)
         if session_id == session.id:
@@ -140,7 +142,7 @@ class SessionProcedures:
         try:
             options = msgspec.convert(publish_options or {}, PublishOptions)
         except msgspec.ValidationError as error:
-            raise RequestError(INVALID_ARGUMENT, f"publish_options: {error}") from error
+            raise RequestError(INVALID_ARGUMENT, shortened(f"publish_options: {error}")) from error
         payload = PlainPayload(args or [], kwargs)
         details = self._realm.broker.check_publication(session, topic, options)
         if kept_bytes(details, payload, receiver_filter(options)) > TESTAMENT_BYTES_LIMIT:
@@ -161,7 +163,7 @@ class SessionProcedures:
             self._realm.testaments[session][scope].clear()
         return []
 
-    def modify_details(self, session: Session, session_id: int, details: dict[str, Any]) -> list[Any]:
+    def modify_details(self, session: Session, session_id: Id, details: dict[str, Any]) -> list[Any]:
         _session(self._realm, session_id).modify_details(details)
         return []
 

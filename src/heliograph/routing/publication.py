@@ -50,7 +50,7 @@ class Publication(Struct, eq=False):
     def retained(self) -> RetainedEvent:
         """Return the event as it is kept for later subscribers."""
         excluded = None if self.publisher is None else self.publisher.id
-        return RetainedEvent(self.id, self.details, self.payload, self.receivers, excluded)
+        return RetainedEvent(self.id, self.details, self.payload.compact(), self.receivers, excluded)
 
     def peers(self, subscription: Subscription) -> Collection[Peer]:
         """Return those of the subscription's subscribers that receive the event."""

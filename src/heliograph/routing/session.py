@@ -21,6 +21,7 @@ from heliograph.wamp.errors import (
     PayloadError,
     ProtocolViolation,
     RequestError,
+    shortened,
 )
 from heliograph.wamp.ids import MAX_ID
 from heliograph.wamp.messages import (
@@ -501,4 +502,4 @@ class Session:
 
 
 def _undeliverable(error: PayloadError) -> RequestError:
-    return RequestError(error.uri, f"a receiver cannot be given this payload: {error}")
+    return RequestError(error.uri, shortened(f"a receiver cannot be given this payload: {error}"))

@@ -52,6 +52,16 @@ CLOSE_NORMAL = "wamp.close.normal"
 CLOSE_SYSTEM_SHUTDOWN = "wamp.close.system_shutdown"
 
 
+TEXT_LIMIT = 500
+"""Characters of a text that speaks of what a peer has sent; what it quotes may be as long as a message."""
+
+
+def shortened(error: object) -> str:
+    """Return the text of `error`, cut where it is too long."""
+    text = str(error)
+    return text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT - 1]}…"
+
+
 class RequestError(Exception):
     """A request that cannot be served.
 
@@ -72,13 +82,13 @@ class ProtocolViolation(Exception):  # noqa: N818 - the specification's own term
     """The peer broke the protocol; the text says how.
 
     Args:
-        message: what was wrong, for the peer's developer.
+        message: what was wrong, for the peer's developer; it is cut where it is too long.
         reason: the URI for ABORT.
     """
 
     def __init__(self, message: str, *, reason: str = PROTOCOL_VIOLATION) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = shortened(message)
+        super().__init__(self.message)
         self.reason = reason
 
 

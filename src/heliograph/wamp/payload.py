@@ -1,5 +1,6 @@
 """The opaque payload of a message: arguments that travel through the router without being read."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -31,7 +32,10 @@ class Payload(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """About how many bytes it takes."""
+        """About how many bytes it takes; never fails, whatever it holds."""
+
+    def compact(self) -> "Payload":
+        """Return the same payload as it is kept for later: as bytes, if it has a format."""
 
 
 class EncodedPayload(Struct, eq=False):
@@ -69,6 +73,10 @@ class EncodedPayload(Struct, eq=False):
         """How many bytes it takes."""
         return len(self.args) + len(self.kwargs)
 
+    def compact(self) -> "EncodedPayload":
+        """Return it as it is."""
+        return self
+
     def __repr__(self) -> str:
         return f"EncodedPayload({self.source.name}, {self.args!r}, {self.kwargs!r})"
 
@@ -105,8 +113,12 @@ class PlainPayload:
 
     @property
     def size_bytes(self) -> int:
-        """About how many bytes it takes."""
-        return len(repr((self.args, self.kwargs)))
+        """About how many bytes the values take in memory; counting ends at `COUNTED_BYTES`."""
+        return _size_of([self.args, self.kwargs])
+
+    def compact(self) -> "Payload":
+        """Return it as it is: nobody knows its format."""
+        return self
 
     def __repr__(self) -> str:
         return f"PlainPayload({self.args!r}, {self.kwargs!r})"
@@ -115,6 +127,35 @@ class PlainPayload:
         return isinstance(other, EncodedPayload | PlainPayload) and self.decoded() == other.decoded()
 
     __hash__ = None  # type: ignore[assignment]  # equal by value, so not a key
+
+
+class ReadPayload(PlainPayload):
+    """Arguments that had to be read on arrival, of a format that has no way to leave a part unread.
+
+    Args:
+        source: the format they came in.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        size_bytes: how many bytes they had at most.
+    """
+
+    __slots__ = ("_size_bytes", "source")
+
+    def __init__(
+        self, source: PayloadFormat, args: list[Any], kwargs: dict[str, Any], size_bytes: int
+    ) -> None:
+        super().__init__(args, kwargs)
+        self.source = source
+        self._size_bytes = size_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes they had at most; as values they may take fifty times as many."""
+        return self._size_bytes
+
+    def compact(self) -> Payload:
+        """Return them as bytes again."""
+        return EncodedPayload(self.source, *self.encoded(self.source))
 
 
 class BarePayload:
@@ -141,6 +182,10 @@ class BarePayload:
     def size_bytes(self) -> int:
         """How many bytes it takes."""
         return len(self.data)
+
+    def compact(self) -> "BarePayload":
+        """Return it as it is."""
+        return self
 
     def __repr__(self) -> str:
         return f"BarePayload({self.data!r})"
@@ -181,5 +226,31 @@ class PreparedPayload:
         """About how many bytes one encoding takes."""
         return self._payload.size_bytes
 
+    def compact(self) -> Payload:
+        """Return what was converted, without its conversions."""
+        return self._payload.compact()
+
+
+COUNTED_BYTES = 1024 * 1024
+"""Where the size of values is no longer counted: no limit on values is higher."""
+
+
+def _size_of(values: list[Any]) -> int:
+    """Return about how many bytes `values` take in memory, or a little more than `COUNTED_BYTES` if that is less."""
+    size = 0
+    waiting = list(values)
+    while waiting and size <= COUNTED_BYTES:
+        value = waiting.pop()
+        size += sys.getsizeof(value) + _PLACE_BYTES
+        if isinstance(value, dict):
+            waiting.extend(value.keys())
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
+    return size
+
+
+_PLACE_BYTES = 8
+"""What each value takes in the list or dictionary that holds it."""
 
 EMPTY = PlainPayload()

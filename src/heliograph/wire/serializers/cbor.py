@@ -7,13 +7,14 @@ import msgspec
 
 try:
     import cbor2
+    import ormsgpack
 except ModuleNotFoundError as missing:
-    text = "the serializer cbor needs cbor2: pip install cbor2"
-    raise ModuleNotFoundError(text, name="cbor2") from missing
+    text = f"the serializer cbor needs cbor2 and ormsgpack: pip install {missing.name}"
+    raise ModuleNotFoundError(text, name=missing.name) from missing
 
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
-from heliograph.wamp.payload import EMPTY, Payload, PlainPayload
+from heliograph.wamp.payload import EMPTY, Payload, ReadPayload
 from heliograph.wire.serializers.shapes import (
     BEARING_PAYLOAD,
     HEAD_LENGTH,
@@ -73,7 +74,20 @@ def _read(data: bytes) -> Any:
     value = cbor2.CBORDecoder(source, **_SAFELY).decode()
     if source.tell() != len(data):
         raise ValueError("something follows the end")
+    _refuse_binary_keys(value)
     return without_undefined(value, cbor2.undefined) if _UNDEFINED_BYTE in data else value
+
+
+def _refuse_binary_keys(value: Any) -> None:
+    """Raise `TypeError` for keys that are no text, at every depth: to write the value finds them in no time."""
+    ormsgpack.packb(value, default=_as_none, option=_EVERYTHING)
+
+
+def _as_none(_value: Any) -> None:
+    """Stand in for what MessagePack cannot express."""
+
+
+_EVERYTHING = ormsgpack.OPT_PASSTHROUGH_BIG_INT
 
 
 class CborSerializer:
@@ -111,11 +125,13 @@ class CborSerializer:
                 raise ProtocolViolation(f"{elements[0]} is not the code of a WAMP message")
             length = HEAD_LENGTH.get(elements[0], len(elements))
             decoded = msgspec.convert(elements[:length], wire_type)
-            return with_payload(decoded, _payload(decoded, elements[length:]))
+            return with_payload(decoded, _payload(decoded, elements[length:], len(data)))
         except (
             cbor2.CBORDecodeError,
             msgspec.MsgspecError,
             ValueError,
+            TypeError,
+            PayloadError,
             RecursionError,
             OverflowError,
         ) as error:
@@ -124,6 +140,7 @@ class CborSerializer:
     def encode_value(self, value: Any) -> bytes:
         """Return `value` as CBOR."""
         try:
+            _refuse_binary_keys(value)
             return cbor2.dumps(value)
         except (cbor2.CBOREncodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise PayloadError(f"cannot be expressed in CBOR: {error}") from error
@@ -132,12 +149,12 @@ class CborSerializer:
         """Return the value that `data` holds."""
         try:
             return _read(data)
-        except (cbor2.CBORDecodeError, ValueError, RecursionError, OverflowError) as error:
+        except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError, OverflowError) as error:
             raise PayloadError(f"not CBOR: {error}") from error
 
 
-def _payload(decoded: Any, elements: list[Any]) -> Payload:
-    """Return the payload that `elements`, what follows the head `decoded` of a message, stand for."""
+def _payload(decoded: Any, elements: list[Any], size_bytes: int) -> Payload:
+    """Return the payload that `elements`, what follows the head `decoded` of a message of that size, stand for."""
     if not elements:
         return EMPTY
     if len(elements) > 2:
@@ -145,9 +162,9 @@ def _payload(decoded: Any, elements: list[Any]) -> Payload:
     args, kwargs = elements if len(elements) == 2 else (elements[0], {})
     if type(args) is not list:
         return bare_payload(decoded, args if len(elements) == 1 else None)
-    if type(kwargs) is not dict or not all(type(key) is str for key in kwargs):
-        raise ProtocolViolation("ArgumentsKw must be a dictionary with texts as keys")
-    return PlainPayload(args, kwargs)
+    if type(kwargs) is not dict:
+        raise ProtocolViolation("ArgumentsKw must be a dictionary")
+    return ReadPayload(SERIALIZER, args, kwargs, size_bytes)
 
 
 SERIALIZER = CborSerializer()

@@ -9,12 +9,18 @@ import msgspec
 
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import PLAIN_EVENT, Event, Message
+from heliograph.wire.serializers.containers import ContainerCount
+from heliograph.wire.serializers.keys import check_key
 from heliograph.wire.serializers.shapes import BEARING_PAYLOAD, HEADS, WIRE_TYPE, RawPayloadReader
 
 _BINARY_MARK = "\0"
 
 
-def _from_binary(value: Any) -> Any:
+_PLAIN_TYPES = frozenset({int, bool, type(None)})
+"""What JSON and the other formats have in common, whatever its value."""
+
+
+def _from_binary(value: Any, count: ContainerCount) -> Any:
     """Return `value` as JSON can express it; raises `PayloadError` where it cannot.
 
     "convert the byte array to a Base64 encoded (host language) string", "prepend the string with a `\\0` character"
@@ -26,9 +32,13 @@ def _from_binary(value: Any) -> Any:
             raise PayloadError("a text that begins with NUL means binary in JSON")
         return value
     if kind is dict:
-        return {_key(key): _from_binary(item) for key, item in value.items()}
+        count.add()
+        return {check_key(key): _from_binary(item, count) for key, item in value.items()}
     if kind is list or kind is tuple:
-        return [_from_binary(item) for item in value]
+        count.add()
+        if _PLAIN_TYPES.issuperset(map(type, value)):
+            return value
+        return [_from_binary(item, count) for item in value]
     if kind is bytes:
         return _BINARY_MARK + base64.b64encode(value).decode()
     if kind is float and not math.isfinite(value):
@@ -36,15 +46,7 @@ def _from_binary(value: Any) -> Any:
     return value
 
 
-def _key(key: Any) -> str:
-    if type(key) is str:
-        return key
-    if type(key) is int:
-        return str(key)
-    raise PayloadError(f"a key of type {type(key).__name__} cannot be a key in JSON")
-
-
-def _to_binary(value: Any) -> Any:
+def _to_binary(value: Any, count: ContainerCount) -> Any:
     kind = type(value)
     if kind is str:
         if not value.startswith(_BINARY_MARK):
@@ -54,9 +56,11 @@ def _to_binary(value: Any) -> Any:
         except binascii.Error as error:
             raise PayloadError(f"a text that begins with NUL must be base64 after it: {error}") from error
     if kind is dict:
-        return {key: _to_binary(item) for key, item in value.items()}
+        count.add()
+        return {key: _to_binary(item, count) for key, item in value.items()}
     if kind is list:
-        return [_to_binary(item) for item in value]
+        count.add()
+        return [_to_binary(item, count) for item in value]
     return value
 
 
@@ -113,7 +117,7 @@ class JsonSerializer:
     def encode_value(self, value: Any) -> bytes:
         """Return `value` as JSON."""
         try:
-            return self._encoder.encode(_from_binary(value))
+            return self._encoder.encode(_from_binary(value, ContainerCount()))
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise PayloadError(f"cannot be expressed in JSON: {error}") from error
 
@@ -121,7 +125,7 @@ class JsonSerializer:
         """Return the value that `data` holds."""
         try:
             value = self._value_decoder.decode(data)
-            return _to_binary(value) if b"\\u0000" in data else value
+            return _to_binary(value, ContainerCount()) if b"\\u0000" in data else value
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise PayloadError(f"not JSON: {error}") from error
 

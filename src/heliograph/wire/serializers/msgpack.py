@@ -1,10 +1,14 @@
 """`wamp.2.msgpack`: MessagePack in binary frames."""
 
-import datetime
-import re
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
+
+try:
+    import ormsgpack
+except ModuleNotFoundError as missing:
+    text = "the serializer msgpack needs ormsgpack: pip install ormsgpack"
+    raise ModuleNotFoundError(text, name="ormsgpack") from missing
 
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
@@ -25,32 +29,23 @@ _UNDEFINED_BYTES = b"\xd4\x00\x00"
 _UNDEFINED = object()
 
 
-def _undefined_or_refuse(code: int, data: memoryview) -> object:
-    return _UNDEFINED if code == 0 and bytes(data) == b"\0" else _refuse_extension(code, data)
+def _undefined_or_refuse(code: int, data: bytes) -> object:
+    if code == 0 and data == b"\0":
+        return _UNDEFINED
+    raise PayloadError("an extension type")
 
 
-def _refuse_extension(code: int, _data: memoryview) -> NoReturn:
-    raise PayloadError(f"MessagePack extension type {code} is not a WAMP value")
-
-
-# Extension type -1, which msgspec takes for a date without asking.
-_TIMESTAMP_OPENERS = re.compile(rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff")
-
-
-def _refuse_timestamps(value: Any) -> None:
-    if isinstance(value, datetime.datetime):
-        raise PayloadError("a MessagePack timestamp is not a WAMP value")
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_timestamps(key)
-            _refuse_timestamps(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _refuse_timestamps(item)
+# What it would write as text of its own choosing; another receiver could not tell what it was.
+_ONLY_VALUES = (
+    ormsgpack.OPT_PASSTHROUGH_DATACLASS | ormsgpack.OPT_PASSTHROUGH_DATETIME | ormsgpack.OPT_PASSTHROUGH_UUID
+)
 
 
 class MsgpackSerializer:
-    """MessagePack by msgspec. Payload is read once on arrival: text in it must be UTF-8 before it is passed on."""
+    """MessagePack by ormsgpack, which refuses keys that are no text as it comes to them, and by msgspec.
+
+    A message is read once on arrival: what is passed on, or made of it, holds only what a WAMP message may hold.
+    """
 
     name = "msgpack"
     read_bytes_a_unit = 32
@@ -58,9 +53,7 @@ class MsgpackSerializer:
 
     def __init__(self) -> None:
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(WIRE_TYPE, ext_hook=_refuse_extension)
-        self._value_decoder = msgspec.msgpack.Decoder(ext_hook=_refuse_extension)
-        self._reader_of_undefined = msgspec.msgpack.Decoder(ext_hook=_undefined_or_refuse)
+        self._decoder = msgspec.msgpack.Decoder(WIRE_TYPE)
         self._reader = RawPayloadReader(
             self,
             list_openers=bytes([*range(0x90, 0xA0), 0xDC, 0xDD]),
@@ -84,34 +77,44 @@ class MsgpackSerializer:
         """Return the message in `data`."""
         try:
             if _UNDEFINED_BYTES in data:
-                read = self._reader_of_undefined.decode(data)
+                read = ormsgpack.unpackb(data, ext_hook=_undefined_or_refuse)
+                _refuse_what_follows(data)
                 data = self._encoder.encode(without_undefined(read, _UNDEFINED))
-            decoded = self._decoder.decode(data)
-            message = self._reader.message(decoded)
-            if type(message) in BEARING_PAYLOAD:
-                _, kwargs = message.payload.decoded()  # type: ignore[attr-defined]  # it bears a payload
-                if not all(type(key) is str for key in kwargs):
-                    raise ProtocolViolation("ArgumentsKw must be a dictionary with texts as keys")
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, PayloadError) as error:
-            raise ProtocolViolation(f"not a WAMP message in MessagePack: {error}") from error
-        return message
+            else:
+                # Before msgspec builds any dictionary: it would take whole numbers as keys, and numbers can be chosen
+                # so that each look-up among 86,000 of them compares with all.
+                ormsgpack.unpackb(data)
+            return self._reader.message(self._decoder.decode(data))
+        except (msgspec.MsgspecError, ValueError, RecursionError, PayloadError) as error:
+            raise ProtocolViolation(f"not a WAMP message in MessagePack: {_told(error)}") from error
 
     def encode_value(self, value: Any) -> bytes:
         """Return `value` as MessagePack."""
         try:
-            return self._encoder.encode(value)
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            return ormsgpack.packb(value, option=_ONLY_VALUES)
+        except (TypeError, ValueError, RecursionError) as error:
             raise PayloadError(f"cannot be expressed in MessagePack: {error}") from error
 
     def decode_value(self, data: bytes) -> Any:
         """Return the value that `data` holds."""
         try:
-            value = self._value_decoder.decode(data)
-            if _TIMESTAMP_OPENERS.search(data):
-                _refuse_timestamps(value)
-            return value
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as error:
-            raise PayloadError(f"not MessagePack: {error}") from error
+            _refuse_what_follows(data)
+            return ormsgpack.unpackb(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise PayloadError(f"not MessagePack: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    # What a hook raises is not told by ormsgpack.
+    return "an extension type is not a WAMP value" if "ext_hook" in str(error) else str(error)
+
+
+_whole = msgspec.msgpack.Decoder(msgspec.Raw).decode
+
+
+def _refuse_what_follows(data: bytes) -> None:
+    """Raise `msgspec.MsgspecError` unless `data` is one value: ormsgpack is silent about what follows it."""
+    _whole(data)
 
 
 SERIALIZER = MsgpackSerializer()

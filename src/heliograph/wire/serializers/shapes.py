@@ -13,6 +13,7 @@ from msgspec import Raw
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import MESSAGE_TYPES, Message, code_of
 from heliograph.wamp.payload import EMPTY, BarePayload, EncodedPayload, Payload, PayloadFormat
+from heliograph.wire.serializers.keys import check_keys
 
 PAYLOAD_TYPES = tuple(kind for kind in MESSAGE_TYPES if "payload" in kind.__struct_fields__)
 
@@ -139,9 +140,30 @@ def _lister(kind: type[Message]) -> Callable[[Any], list[Any]]:
     return without_absent
 
 
-HEADS = {kind: _lister(kind) for kind in MESSAGE_TYPES}
+def _free_values(kind: type[Message]) -> list[str]:
+    """Return the expressions for what may be any dictionary; `roles` are always a side's own."""
+    fields = msgspec.structs.fields(kind)
+    free = [f"message.{field.name}" for field in fields if field.type == dict[str, Any]]
+    inner = [field.name for field in fields if "authextra" in getattr(field.type, "__struct_fields__", ())]
+    return [*free, *(f"message.{name}.authextra" for name in inner)]
+
+
+def _head(kind: type[Message]) -> Callable[[Any], list[Any]]:
+    elements, free = _lister(kind), _free_values(kind)
+    if not free:
+        return elements
+    values: Callable[[Any], list[Any]] = eval(f"lambda message: [{', '.join(free)}]")  # noqa: S307 - as above
+
+    def checked(message: Any) -> list[Any]:
+        check_keys(values(message))
+        return elements(message)
+
+    return checked
+
+
+HEADS = {kind: _head(kind) for kind in MESSAGE_TYPES}
 """Message type to the function that returns a message's elements before its payload, the code first; absent ones at the
-end are left out."""
+end are left out. It raises `PayloadError` for a key that is no text."""
 
 BEARING_PAYLOAD = frozenset(_SHAPES)
 """Types of messages that can carry arguments."""

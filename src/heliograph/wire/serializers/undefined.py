@@ -6,15 +6,25 @@ where the same clients send the same objects: an entry of a dictionary is left o
 
 from typing import Any
 
+from heliograph.wire.serializers.containers import ContainerCount
+
 
 def without_undefined(value: Any, undefined: object) -> Any:
-    """Return `value` with `undefined` left out of dictionaries and null in place of it elsewhere."""
+    """Return `value` with `undefined` left out of dictionaries and null in place of it elsewhere.
+
+    Raises:
+        PayloadError: there are too many lists and dictionaries in it.
+    """
+    return _without(value, undefined, ContainerCount())
+
+
+def _without(value: Any, undefined: object, count: ContainerCount) -> Any:
     if value is undefined:
         return None
     if isinstance(value, dict):
-        return {
-            key: without_undefined(item, undefined) for key, item in value.items() if item is not undefined
-        }
+        count.add()
+        return {key: _without(item, undefined, count) for key, item in value.items() if item is not undefined}
     if isinstance(value, list | tuple):
-        return [without_undefined(item, undefined) for item in value]
+        count.add()
+        return [_without(item, undefined, count) for item in value]
     return value

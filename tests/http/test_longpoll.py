@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.transports.longpoll import LongPollConnection
+from heliograph.wamp.messages import PublishOptions
+from heliograph.wamp.payload import PlainPayload
 from tests.support.longpoll import LongPollClient, polling
 from tests.support.nodes import USUAL_PATHS, RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import (
@@ -40,6 +43,11 @@ PATHS = {
             "max_sessions": 2,
         },
     },
+    "batches": {
+        "type": "longpoll",
+        "serializers": ["json.batched"],
+        "options": {"queue_limit_messages": 5},
+    },
     "tracking": {"type": "longpoll", "cookie": {}},
     "anybody": {"type": "longpoll", "options": {"allowed_origins": ["*"]}},
 }
@@ -49,6 +57,13 @@ PATHS = {
 async def node() -> AsyncIterator[RunningNode]:
     async with running_node(node_config(web_transport(PATHS))) as running:
         yield running
+
+
+def publish(node: RunningNode, *events: Any) -> None:
+    """Publish within the turn at hand."""
+    (session,) = node.router.realms["realm1"].sessions.values()
+    for event in events:
+        session.publish(TOPIC, PublishOptions(exclude_me=False), PlainPayload([event]))
 
 
 async def open_session(node: RunningNode, path: str = "/lp", **headers: str) -> Response:
@@ -460,3 +475,51 @@ async def test_at_the_root_of_a_port() -> None:
     config = node_config(web_transport({"/": {"type": "longpoll"}}))
     async with running_node(config) as node, polling(node.address, path="") as client:
         assert (await client.ask(32, 1, {}, TOPIC))[0] == 33
+
+
+class TestQueueLimit:
+    """Of a session that nobody fetches for; nothing waits from earlier turns."""
+
+    @pytest.mark.parametrize(("count", "size"), [(6, 10), (3, 1000)], ids=["messages", "bytes"])
+    async def test_counts_in_the_first_turn(self, node: RunningNode, count: int, size: int) -> None:
+        async with polling(node.address, "json", path="/small") as client:
+            await client.ask(32, 1, {}, TOPIC)
+            publish(node, *("x" * size for _ in range(count)))
+            await node.until(lambda: node.counter("transport_slow_receivers_total") == 1)
+            assert node.counter("transport_frames_dropped_total") == count
+            assert (await client.post("receive")).status == 410
+
+    async def test_does_not_keep_one_longer_message_back(self, node: RunningNode) -> None:
+        async with polling(node.address, "json", path="/small") as client:
+            await client.ask(32, 1, {}, TOPIC)
+            publish(node, "x" * 5000)
+            assert (await client.receive())[4] == ["x" * 5000]
+
+    async def test_leaves_alone_what_a_request_fetches_at_once(self, node: RunningNode) -> None:
+        async with polling(node.address, "json.batched", path="/batches") as client:
+            await client.ask(32, 1, {}, TOPIC)
+            fetching = asyncio.create_task(client.receive())
+            (end,) = [each for service in node.node._ports[0].services for each in service._connections]
+            await node.until(lambda: end._is_receiving)
+            publish(node, *range(20))
+            assert (await fetching)[4] == [0]
+            assert [(await client.receive())[4] for _ in range(19)] == [[number] for number in range(1, 20)]
+
+
+async def test_there_is_room_again_when_messages_are_fetched(node: RunningNode) -> None:
+    async with polling(node.address, "json", path="/small") as client:
+        await client.ask(32, 1, {}, TOPIC)
+        (end,) = [each for service in node.node._ports[0].services for each in service._connections]
+        assert end.has_room
+        publish(node, 1, 2)
+        called: list[bool] = []
+        end.when_room(lambda: called.append(end.has_room))
+        assert not end.has_room
+        await client.receive()
+        await node.until(lambda: bool(called))
+        assert called == [True]
+        publish(node, 1, 2, 3)
+        end.when_room(lambda: called.append(end.has_room))
+        await client.post("close")
+        await node.until(lambda: len(called) == 2)
+        assert called == [True, True], "nobody is told of what is sent to it"

@@ -113,6 +113,96 @@ def test_one_outbox_that_cannot_be_flushed_keeps_nobody_else_waiting(
     assert "ZeroDivisionError" in caplog.text
 
 
+class Long:
+    """Somebody who is written much, in shares that cost `cost` each."""
+
+    def __init__(self, turn: Turn, flushed: list[str], name: str, shares: int, cost: int) -> None:
+        self._turn = turn
+        self._flushed = flushed
+        self.name = name
+        self.shares = shares
+        self.cost = cost
+
+    def flush(self) -> int:
+        self._flushed.append(self.name)
+        self.shares -= 1
+        if self.shares:
+            self._turn.write_later(self)
+        return self.cost
+
+
+def test_who_is_written_much_is_written_in_rotation_within_the_budget(turn: Turn, loop: FakeLoop) -> None:
+    flushed: list[str] = []
+    share = turn_module.WRITE_BUDGET // 4
+    for name in "ab":
+        turn.write_later(Long(turn, flushed, name, 6, share))
+    loop.run_turn()
+    assert flushed == ["a", "b", "a", "b"]
+    assert loop.run() <= 3
+    assert flushed == ["a", "b"] * 6
+
+
+def test_who_is_flushed_comes_before_who_is_written_much(turn: Turn, loop: FakeLoop) -> None:
+    flushed: list[str] = []
+    for name in "abcdefgh":
+        turn.write_later(Long(turn, flushed, name, 100, turn_module.WRITE_BUDGET // 2))
+    loop.run_turn()
+    flushed.clear()
+    turn.flush_at_end(Outbox(flushed, "bystander"))
+    loop.run_turn()
+    assert flushed == ["bystander", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "a_turn"),
+    [(turn_module.WRITE_BUDGET // 10 + 1, 10), (1, turn_module.FLUSHED_A_TURN)],
+    ids=["by-bytes", "by-number"],
+)
+def test_a_turn_flushes_no_more_than_it_may_and_forgets_nobody(
+    turn: Turn, loop: FakeLoop, cost: int, a_turn: int
+) -> None:
+    flushed: list[str] = []
+    count = 5 * a_turn
+    for number in range(count):
+        turn.flush_at_end(Long(turn, flushed, str(number), 1, cost))
+    loop.run_turn()
+    assert len(flushed) <= 2 * a_turn
+    turn.flush_at_end(Outbox(flushed, "bystander"))
+    loop.run_turn()
+    assert flushed.index("bystander") <= 2 * a_turn, "those who are late do not keep others waiting"
+    loop.run()
+    assert sorted(flushed) == sorted([*map(str, range(count)), "bystander"])
+
+
+def test_events_are_told_from_answers_until_the_last_late_receiver_is_flushed(
+    turn: Turn, loop: FakeLoop
+) -> None:
+    turn.keeps_keys = True
+    event, later = b"event", b"later"
+    known: list[bool] = []
+
+    class Receiver:
+        def flush(self) -> int:
+            known.append(turn.key_of(event) is not None and turn.key_of(later) is not None)
+            return 1
+
+    turn.note_event([event], (1, None))
+    for _ in range(turn_module.FLUSHED_A_TURN * 5):
+        turn.flush_at_end(Receiver())
+    loop.run_turn()
+    known.clear()
+    turn.note_event([later], (2, None))
+    turn.spend(1)
+    while loop.soon:
+        loop.run_turn()
+    assert len(known) >= turn_module.FLUSHED_A_TURN
+    assert all(known)
+    for _ in range(3):
+        turn.spend(1)
+        loop.run()
+    assert turn.key_of(event) is turn.key_of(later) is None, "nothing is kept for ever"
+
+
 def test_a_turn_is_exhausted_by_its_budget_and_restored_at_its_end(turn: Turn, loop: FakeLoop) -> None:
     turn.spend(turn_module.WORK_BUDGET - 1)
     assert not turn.is_exhausted

@@ -281,3 +281,41 @@ async def test_batches_are_text_and_utf8(node: RunningNode) -> None:
         TEXT, json.dumps([32, 1, {}, "ä"], ensure_ascii=False).encode("latin-1") + b"\x1e"
     )
     assert (await client.socket.closed()).close_code == 1007
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+async def test_a_reader_that_stops_and_goes_on_gets_all_in_order(node: RunningNode, serializer: str) -> None:
+    subscriber = await BatchedClient.join(node, serializer)
+    await subscriber.send([32, 1, {}, TOPIC])
+    await subscriber.receive()
+    publisher = await BatchedClient.join(node, "json")
+    subscriber.socket.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    sizes = [10, 10, 5_000, 40_000, 10, 200_000, 10, 900_000, 30] * 3
+    for number, size in enumerate(sizes):
+        await publisher.send([16, number + 1, {}, TOPIC, [number, "x" * size]])
+    await publisher.send([16, len(sizes) + 1, {"acknowledge": True}, TOPIC, [len(sizes), ""]])
+    assert (await publisher.receive())[0] == 17
+    subscriber.socket.reader._transport.resume_reading()  # type: ignore[attr-defined]
+    heard = [(await subscriber.receive())[4] for _ in range(len(sizes) + 1)]
+    assert [(number, len(text)) for number, text in heard] == list(enumerate([*sizes, 0]))
+
+
+async def test_receivers_that_do_not_read_share_one_large_event(node: RunningNode) -> None:
+    ends = []
+    for _ in range(5):
+        subscriber = await BatchedClient.join(node, "json")
+        await subscriber.send([32, 1, {}, TOPIC])
+        await subscriber.receive()
+        subscriber.socket.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    ends = list(node.connections)
+    publisher = await BatchedClient.join(node, "json")
+    for _ in range(3):
+        await publisher.send([16, 1, {}, TOPIC, ["x" * 900_000]])
+    await node.until(
+        lambda: all(each._send_queue is not None and each._send_queue._is_paused for each in ends)
+    )
+    await node.until(lambda: all(each.waiting_bytes > 1_000_000 for each in ends))
+    pieces = [each._send_queue._piece for each in ends if each._send_queue is not None]
+    assert len({id(piece) for piece in pieces}) < len(pieces), "which of the three events may differ"
+    waiting = [entry for each in ends if each._send_queue is not None for entry in each._send_queue._entries]
+    assert len({id(entry) for entry in [*waiting, *pieces]}) <= 3, "not one copy"

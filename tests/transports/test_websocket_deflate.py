@@ -1,6 +1,7 @@
 """permessage-deflate on a WebSocket: compressed once for all, or for each with its context; bombs and broken data."""
 
 import json
+import random
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -65,6 +66,7 @@ class DeflatingClient:
         self.response = response
         self.is_batched = is_batched
         self.frames: list[Frame] = []
+        self._read: list[Any] = []
         self._keeps = response is not None and "client_no_context" not in response
         self._server_keeps = response is not None and "server_no_context" not in response
         self._compressor = zlib.compressobj(wbits=-15)
@@ -105,6 +107,13 @@ class DeflatingClient:
         await self.socket.send_frame(TEXT, self.compress(encode("json", message) + end), reserved=RSV1)
 
     async def receive(self) -> Any:
+        if not self._read:
+            payload = await self._payload()
+            parts = payload.removesuffix(b"\x1e").split(b"\x1e") if self.is_batched else [payload]
+            self._read = [json.loads(part) for part in parts]
+        return self._read.pop(0)
+
+    async def _payload(self) -> bytes:
         first = received = await self.socket.read_frame()
         payload = received.payload
         self.frames.append(first)
@@ -118,7 +127,7 @@ class DeflatingClient:
             assert first.reserved == RSV1
             decompressor = self._decompressor if self._server_keeps else zlib.decompressobj(-15)
             payload = decompressor.decompress(payload + TAIL)
-        return json.loads(payload.removesuffix(b"\x1e"))
+        return payload
 
     async def ask(self, *message: Any) -> Any:
         await self.send(*message)
@@ -362,3 +371,28 @@ async def test_an_open_websocket_without_offer_is_untouched(node: RunningNode) -
     socket = await open_websocket(node.address)
     await socket.send_frame(TEXT, encode("json", [1, "realm1", {"roles": HELLO_ROLES}]))
     assert not (await socket.read_frame()).reserved
+
+
+@pytest.mark.parametrize("path", ["/keeping", "/ws", "/pieces"])
+@pytest.mark.parametrize("is_batched", [False, True])
+async def test_a_reader_that_stops_and_goes_on_gets_all_in_order(
+    node: RunningNode, path: str, *, is_batched: bool
+) -> None:
+    client = await DeflatingClient.join(node, path, is_batched=is_batched)
+    await client.ask(32, 1, {}, TOPIC)
+    (end,) = node.connections
+    draw = random.Random(path)
+    client.socket.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    sizes = [10, 10, 5_000, 40_000, 10, 200_000, 10, 700_000, 30] * 3
+    texts = [draw.randbytes(size).hex() for size in sizes]
+    async with joined(node.address) as publisher:
+        for number, text in enumerate(texts):
+            await publisher.send([16, number + 1, {}, TOPIC, [number, text[: sizes[number]]]])
+        await publisher.ask(16, 1, {"acknowledge": True}, TOPIC, [len(sizes), ""])
+        await node.until(lambda: end._send_queue is not None and end._send_queue._is_paused)
+        assert end._send_queue is not None
+        assert len(end._send_queue._piece) <= max(100 * 1024, 0 if path == "/keeping" else MIB)
+        client.socket.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        for number, text in enumerate(texts):
+            assert (await client.receive())[4] == [number, text[: sizes[number]]]
+        assert (await client.receive())[4] == [len(sizes), ""]

@@ -129,7 +129,7 @@ class Connection(Sender):
 
     @abstractmethod
     def ping(self) -> None:
-        """Ask whether the peer is there; whatever it sends next is an answer."""
+        """Ask whether the peer is there; whatever it sends next is an answer, but for another pong."""
 
     @abstractmethod
     def _on_close(self, code: int) -> None:
@@ -311,7 +311,7 @@ class Connection(Sender):
         self._service.closing.begin(self)
         if farewell and not self._transport.is_closing():
             if self._send_queue is not None:
-                self._send_queue.add_control(farewell)
+                self._send_queue.add_last(farewell)
             else:
                 direct_write(self._transport, self._descriptor, farewell)
         if self._send_queue is not None:

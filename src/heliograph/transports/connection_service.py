@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 import socket
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 SEND_BUFFER_BYTES = 256 * 1024
 """What the kernel may hold for a receiver beside its outbox; left to itself, loopback takes 3.8 MiB."""
 
+_PING_SECRET_BYTES = 16
+
 
 class ConnectionLimits(Struct, frozen=True, kw_only=True):
     """What bounds a connection of any transport.
@@ -33,6 +37,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
         close_timeout_s: seconds a peer may take to close once the router has said goodbye
         ping_interval_s: seconds of silence before a ping; None sends none
         ping_timeout_s: seconds its answer may take
+        ping_bytes: bytes a ping bears, which its answer must repeat
         client_timeout_s: seconds a receiver may take nothing of what waits for it
     """
 
@@ -42,6 +47,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     close_timeout_s: float
     ping_interval_s: float | None
     ping_timeout_s: float
+    ping_bytes: int
     client_timeout_s: float
 
 
@@ -84,6 +90,8 @@ class ConnectionService:
         """Connections whose peers must take something of what waits for them in time."""
         self._connections: set[Connection] = set()
         self._silent: set[Connection] = set()
+        # What the pings of one round bear is made of it.
+        self._ping_secret = b""
         self._gone = asyncio.Event()
         self._pinging: asyncio.TimerHandle | None = None
 
@@ -122,6 +130,16 @@ class ConnectionService:
         if self._pinging is not None:
             self._pinging.cancel()
 
+    def ping_payload(self, connection: Connection) -> bytes:
+        """Return what the ping of this round to `connection` bears; nobody can guess it, and no other's is the same."""
+        said = self._ping_secret + id(connection).to_bytes(8, "big")
+        return hashlib.shake_128(said).digest(self.limits.ping_bytes)
+
+    def hear_pong(self, connection: Connection, payload: bytes) -> None:
+        """Take a pong as a sign of life if it answers a ping; one that nobody asked for proves no reading."""
+        if connection in self._silent and payload == self.ping_payload(connection):
+            connection.heard = True
+
     def _ping_regularly(self) -> None:
         interval = self.limits.ping_interval_s
         if interval is not None and self._pinging is None:
@@ -131,6 +149,7 @@ class ConnectionService:
         """Ping who has been silent for an interval; a little later drop who still is."""
         self._pinging = None
         self._silent = set()
+        self._ping_secret = secrets.token_bytes(_PING_SECRET_BYTES)
         for connection in self._connections:
             if connection.heard:
                 connection.heard = False

@@ -96,6 +96,7 @@ class LongPollService(ConnectionService):
             close_timeout_s=options.options.session_timeout_s,
             ping_interval_s=None,
             ping_timeout_s=options.options.session_timeout_s,
+            ping_bytes=0,
             client_timeout_s=options.options.session_timeout_s,
         )
         super().__init__(limits, options, router=router, turn=turn, counters=counters, loop=loop)

@@ -217,7 +217,7 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True):
             `wamp.2.json`
         enable_webstatus: answer a browser that opens the URL with a page that says what is here
         ping_interval_s: seconds of silence after which a ping is sent; null sends none
-        ping_bytes: bytes a ping bears [`auto_ping_size`]
+        ping_bytes: bytes a ping bears, which cannot be guessed; only a pong that repeats them counts [`auto_ping_size`]
         ping_timeout_s: seconds a pong may take before the connection is dropped
         close_timeout_s: seconds a peer may take to finish the closing handshake; then it is dropped
     """
@@ -236,7 +236,7 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True):
     require_websocket_subprotocol: bool = True
     enable_webstatus: bool = True
     ping_interval_s: Annotated[float, Meta(ge=1, le=86400)] | None = 30.0
-    ping_bytes: Annotated[int, Meta(ge=0, le=125)] = field(name="auto_ping_size", default=0)
+    ping_bytes: Annotated[int, Meta(ge=4, le=125)] = field(name="auto_ping_size", default=8)
     ping_timeout_s: Annotated[float, Meta(ge=1, le=86400)] = 10.0
     close_timeout_s: Annotated[float, Meta(ge=0.1, le=86400)] = 2.0
 

@@ -43,6 +43,10 @@ _ABORT_REASONS = {
 }
 
 
+PING_BYTES = 8
+"""What a PING bears."""
+
+
 class RawSocketFormat:
     """A serializer whose messages travel in RawSocket frames."""
 
@@ -94,19 +98,24 @@ class RawSocketConnection(Connection, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take the next piece of the stream."""
-        self.heard = True
         if self._closing:
             return
         try:
             for kind, payload in self._reader.read(data):
                 if kind == MESSAGE:
+                    self.heard = True
                     self._on_message(payload)
                 else:
                     self._on_other_frame(HEAD_BYTES + len(payload))
                     if kind == PING:
+                        self.heard = True
                         self._answer_ping(payload)
+                    else:
+                        self._service.hear_pong(self, payload)
                 if self._closing:
                     return
+            if self._reader.is_within_frame:
+                self.heard = True
         except RawSocketViolation as violation:
             self._service.counters.violations += 1
             self._session.violate(ProtocolViolation(str(violation)))
@@ -180,9 +189,9 @@ class RawSocketConnection(Connection, asyncio.Protocol):
         self._at_end(lambda: close_this_side(self._transport))
 
     def ping(self) -> None:
-        """Ask whether the peer is there; whatever it sends next is an answer."""
+        """Ask whether the peer is there; whatever it sends next is an answer, but for another pong."""
         if not self._closing:
-            self._write_control(frame(PING, b""))
+            self._write_control(frame(PING, self._service.ping_payload(self)))
 
     def _on_close(self, code: int) -> None:
         """Nothing to do: RawSocket has no message that closes."""

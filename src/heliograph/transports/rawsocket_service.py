@@ -15,7 +15,7 @@ from heliograph.transports.connection_service import (
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.facts import connection_facts
 from heliograph.transports.options import RawSocketServiceOptions
-from heliograph.transports.rawsocket import RawSocketConnection, RawSocketFormat
+from heliograph.transports.rawsocket import PING_BYTES, RawSocketConnection, RawSocketFormat
 from heliograph.transports.turn import Turn
 from heliograph.wire.rawsocket import (
     HANDSHAKE_BYTES,
@@ -63,6 +63,7 @@ class RawSocketService(ConnectionService):
             close_timeout_s=options.options.close_timeout_s,
             ping_interval_s=options.options.ping_interval_s,
             ping_timeout_s=options.options.ping_timeout_s,
+            ping_bytes=PING_BYTES,
             client_timeout_s=options.outbox.client_timeout_s,
         )
         super().__init__(limits, options, router=router, turn=turn, counters=counters, loop=loop)

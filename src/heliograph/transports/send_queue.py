@@ -38,8 +38,8 @@ class Framed(bytes):
     __slots__ = ()
 
 
-class Control(Framed):
-    """A frame that is none of the session's: PING, PONG, CLOSE."""
+class Farewell(Framed):
+    """A frame that is none of the session's."""
 
     __slots__ = ()
 
@@ -62,7 +62,7 @@ class SendQueue:
 
     __slots__ = (
         "_descriptor", "_entries", "_entries_bytes", "_framer", "_is_closed", "_is_in_rotation", "_is_paused",
-        "_offset", "_owner", "_piece", "_pieces", "_service", "_transport", "at_end", "behind", "callbacks",
+        "_offset", "_owner", "_piece", "_pieces", "_service", "_transport", "_urgent", "at_end", "behind", "callbacks",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +84,8 @@ class SendQueue:
         self._piece = b""
         self._offset = 0
         self._pieces: Iterator[bytes] | None = None
+        # Pings and pongs, which come before whatever was not begun.
+        self._urgent = b""
         self._is_in_rotation = False
         self._is_closed = False
         self._is_paused = False
@@ -98,7 +100,7 @@ class SendQueue:
     @property
     def own_bytes(self) -> int:
         """Bytes that wait here."""
-        return self._entries_bytes + len(self._piece) - self._offset
+        return self._entries_bytes + len(self._urgent) + len(self._piece) - self._offset
 
     @property
     def waiting_bytes(self) -> int:
@@ -113,21 +115,29 @@ class SendQueue:
     @property
     def has_more(self) -> bool:
         """Whether something waits here."""
-        return bool(self._entries or self._piece or self._pieces is not None)
+        return bool(self._piece or self._entries or self._pieces is not None or self._urgent)
 
-    @property
-    def has_unbegun(self) -> bool:
-        """Whether something waits of which nothing was written."""
-        return bool(self._entries)
+    def bytes_over(self, limit: int) -> int:
+        """Return how many more bytes wait than `limit`.
+
+        A message being written that is longer than that is not counted: it could never be sent otherwise.
+        """
+        over = self.waiting_bytes - limit
+        return over if len(self._piece) <= limit else over - len(self._piece) + self._offset
 
     def add(self, entries: Iterable[bytes], size: int) -> None:
         """Let `entries` wait behind all others; `size` is that of all of them."""
         self._entries.extend(entries)
         self._entries_bytes += size
 
-    def add_control(self, frame: bytes) -> None:
+    def add_last(self, farewell: bytes) -> None:
         """Let a frame that is none of the session's wait behind all others."""
-        self.add((Control(frame),), len(frame))
+        self.add((Farewell(farewell),), len(farewell))
+        self.join_rotation()
+
+    def add_urgent(self, frames: bytes) -> None:
+        """Let pings or pongs wait behind what is being written."""
+        self._urgent += frames
         self.join_rotation()
 
     def begin(self, frames: Iterable[bytes], written: int) -> None:
@@ -159,7 +169,7 @@ class SendQueue:
 
     def drop(self) -> int:
         """Forget all that was not begun, and return how many messages that was."""
-        dropped = sum(not isinstance(entry, Control) for entry in self._entries)
+        dropped = sum(not isinstance(entry, Farewell) for entry in self._entries)
         self._entries.clear()
         self._entries_bytes = 0
         # Between the frames of a message CLOSE may stand.
@@ -170,7 +180,7 @@ class SendQueue:
         """Forget everything: the connection is gone."""
         self.drop()
         self._is_closed = True
-        self._piece, self._offset = b"", 0
+        self._piece, self._offset, self._urgent = b"", 0, b""
         self.behind = None
         self._service.stalled.end(self._owner)
 
@@ -246,11 +256,14 @@ class SendQueue:
     def _make_piece(self) -> int | None:
         """Begin what comes next; return what it cost to make beside writing it, in bytes, or None: nothing waits."""
         framer = self._framer
+        if self._urgent:
+            self._piece, self._urgent = self._urgent, b""
+            return 0
         if self._pieces is None and self._entries:
             taken = self._take_next()
             size = sum(map(len, taken))
             self._entries_bytes -= size
-            self._service.counters.frames_sent += sum(not isinstance(entry, Control) for entry in taken)
+            self._service.counters.frames_sent += sum(not isinstance(entry, Farewell) for entry in taken)
             if framer is None or isinstance(taken[0], Framed):
                 return self._begin_piece(taken[0] if len(taken) == 1 else b"".join(taken), 0)
             if size <= JOINED_BYTES:

@@ -203,17 +203,15 @@ class Sender(ABC):
             outbox.clear()
             return 0
         fresh, size = len(outbox), sum(map(len, outbox))
-        waiting = queue.waiting_bytes
-        over = waiting + size - self._service.limits.outbox_bytes
+        waiting, limit = queue.waiting_bytes, self._service.limits.outbox_bytes
         queue.add(outbox, size)
         outbox.clear()
+        over = queue.bytes_over(limit)
         cost = 0
         if over > 0 and (waiting or fresh > 1):
             # The socket may have room for that.
             cost = queue.write(over)
-            is_over = queue.waiting_bytes > self._service.limits.outbox_bytes
-            # One message may be longer than the limit, or it could never be sent.
-            if is_over and (waiting or queue.has_unbegun):
+            if queue.bytes_over(limit) > 0:
                 self._over_limit(queue, fresh)
         elif not waiting and size <= WRITTEN_AT_ONCE_BYTES:
             cost = queue.write(size)
@@ -240,9 +238,9 @@ class Sender(ABC):
             self._service.loop.call_soon(callback)
 
     def _write_control(self, frame: bytes) -> None:
-        """Write a frame that is none of the session's, behind what was written before."""
+        """Write pings or pongs: they answer the transport, not the session, and overtake what was not begun."""
         if self._send_queue is not None:
-            self._send_queue.add_control(frame)
+            self._send_queue.add_urgent(frame)
         else:
             self._transport.write(frame)
 
@@ -269,11 +267,7 @@ class Sender(ABC):
             return
         limits, key_of = self._service.limits, self._service.turn.key_of
         unsent = queue.take_back(fresh)
-        room = limits.outbox_bytes - queue.waiting_bytes
-        if room == limits.outbox_bytes:
-            # As above.
-            queue.add(unsent[:1], len(unsent[0]))
-            room -= len(unsent.pop(0))
+        room = -queue.bytes_over(limits.outbox_bytes)
         if self._policy == "conflate":
             queue.behind = Conflation(limits.outbox_bytes)
             self._keep(queue.behind, unsent)

@@ -180,8 +180,7 @@ class Turn:
         dirty, self.dirty = self.dirty, []
         if self.keeps_keys and self._late_with_keys <= 0:
             self._flushed_keys, self._keys = self._keys, {}
-        # Those of this turn come first: who was late has been sent much, or is one of very many.
-        before = len(self._late)
+        # Those of this turn come first: who is late is one of very many.
         self._late.extend(dirty[FLUSHED_A_TURN:])
         del dirty[FLUSHED_A_TURN:]
         unflushed = iter(dirty)
@@ -195,24 +194,23 @@ class Turn:
                 self._late.extend(unflushed)
         if self.keeps_keys and self._late_with_keys <= 0:
             self._late_with_keys = len(self._late)
-        self._late_with_keys -= self._flush_some(self._late, before)
-        self._flush_some(self._writing, len(self._writing))
+        self._late_with_keys -= _flush_some(self._late)
+        _flush_some(self._writing)
         if not (self._late or self.dirty):
             self.has_large_frames = False
 
-    def _flush_some(self, owners: deque[Flushable], most: int) -> int:
-        """Flush the first of `owners` as far as a turn may; return how many that were."""
-        left = WRITE_BUDGET
-        flushed = 0
-        for _ in range(min(most, FLUSHED_A_TURN)):
-            if left <= 0:
-                break
-            flushed += 1
-            try:
-                left -= owners.popleft().flush()
-            except Exception:  # noqa: BLE001 - logged
-                _log_defect()
-        return flushed
+
+def _flush_some(owners: deque[Flushable]) -> int:
+    """Flush the first of `owners` as far as a turn may; return how many that were."""
+    left = WRITE_BUDGET
+    flushed = 0
+    while owners and left > 0 and flushed < FLUSHED_A_TURN:
+        flushed += 1
+        try:
+            left -= owners.popleft().flush()
+        except Exception:  # noqa: BLE001 - logged
+            _log_defect()
+    return flushed
 
 
 def _log_defect() -> None:

@@ -155,7 +155,6 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
 
     def on_ws_frame(self, _parser: WSTransport, frame: WSFrame) -> None:
         """Take one frame from the parser."""
-        self.heard = True
         payload = frame.get_payload_as_bytes()
         # What most are, a small whole message, not compressed, in ASCII if it is text, is spared the reader: that looks
         # at everything a frame may be.
@@ -167,9 +166,12 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
             and (self._reader is None or not self._reader.is_within_message)
             and (self._opcode != TEXT or payload.isascii())
         ):
+            self.heard = True
             self._on_message(payload)
             return
         opcode = frame.msg_type.value
+        if opcode != PONG:
+            self.heard = True
         try:
             reserved = bool(frame.rsv2 or frame.rsv3)
             if opcode >= CLOSE:
@@ -238,6 +240,8 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
         if opcode == PING:
             if not self._closing:
                 self._pong(server_frame(PONG, payload))
+        elif opcode == PONG:
+            self._service.hear_pong(self, payload)
         elif opcode == CLOSE:
             try:
                 code = read_close_code(payload)
@@ -285,9 +289,9 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
         self._end(_FAREWELLS[why])
 
     def ping(self) -> None:
-        """Ask whether the peer is there; whatever it sends next is an answer."""
+        """Ask whether the peer is there; whatever it sends next is an answer, but for another pong."""
         if not self._closing:
-            self._write_control(self._service.ping_frame)
+            self._write_control(server_frame(PING, self._service.ping_payload(self)))
 
 
 _NOBODY = asyncio.Protocol()

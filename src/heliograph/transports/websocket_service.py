@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import secrets
 from typing import Protocol
 
 from msgspec import Struct
@@ -20,7 +19,7 @@ from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.transports.turn import Turn
 from heliograph.transports.websocket import WebSocketConnection
 from heliograph.transports.websocket_negotiation import Agreement, Negotiation
-from heliograph.wire.websocket import PING, accept_key, most_compressed_bytes, server_frame
+from heliograph.wire.websocket import accept_key, most_compressed_bytes
 from heliograph.wire.websocket_extensions import ExtensionsMalformed
 
 _KEY_BYTES = 16
@@ -107,6 +106,7 @@ class WebSocketService(ConnectionService):
             close_timeout_s=options.options.close_timeout_s,
             ping_interval_s=options.options.ping_interval_s,
             ping_timeout_s=options.options.ping_timeout_s,
+            ping_bytes=options.options.ping_bytes,
             client_timeout_s=options.outbox.client_timeout_s,
         )
         super().__init__(limits, options, router=router, turn=turn, counters=counters, loop=loop)
@@ -121,7 +121,6 @@ class WebSocketService(ConnectionService):
         self._cookies = cookie_tracking(options.cookie, self.authenticators)
         self.max_message_bytes = options.options.max_message_bytes
         self.parsers = FrameParsers(_max_frame_bytes(options.options))
-        self.ping_frame = server_frame(PING, secrets.token_bytes(options.options.ping_bytes))
 
     def accept(self, handshake: Handshake, transport: asyncio.Transport, early: bytes) -> Opening | None:
         """Answer `handshake` and serve the connection from now on.

@@ -132,6 +132,11 @@ class FrameReader:
         self._partial: bytearray | None = None
         self._wanted_bytes = 0
 
+    @property
+    def is_within_frame(self) -> bool:
+        """Whether a frame has begun and the rest of it is to come."""
+        return self._partial is not None
+
     def read(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Take the next piece of the stream and return kind and payload of each frame it completes.
 

@@ -67,6 +67,18 @@ class TestConflation:
         assert (waiting.replaced, waiting.dropped) == (1, 1)
         assert waiting.take_all() == [b"1b", b"2a"]
 
+    def test_a_longer_event_replaces_no_shorter_one_beyond_the_limit(self) -> None:
+        waiting = Conflation(10)
+        assert waiting.add([b"1a", b"2a", b"1" + b"b" * 7, b"2" + b"b" * 7, b"2c"], key_of)
+        assert (waiting.replaced, waiting.dropped) == (2, 1)
+        assert waiting.take_all() == [b"1" + b"b" * 7, b"2c"]
+
+    def test_one_event_may_be_longer_than_the_limit_where_nothing_else_waits(self) -> None:
+        waiting = Conflation(4)
+        assert waiting.add([b"1" + b"a" * 9, b"1" + b"b" * 9, b"2"], key_of)
+        assert (waiting.replaced, waiting.dropped) == (1, 1)
+        assert waiting.take(4) == [b"1" + b"b" * 9]
+
     def test_answers_alone_may_be_too_many(self) -> None:
         assert not Conflation(3).add([b"1aa", b"xx", b"yy"], key_of)
 

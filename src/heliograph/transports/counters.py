@@ -19,7 +19,7 @@ class TransportCounters(Struct):
     events_conflated: int = 0
     """Events replaced by a newer one of their topic before a receiver that was behind got them."""
     events_conflation_dropped: int = 0
-    """Events of further topics for which a receiver that was behind had no room."""
+    """Events for which a receiver that was behind had no room: of further topics, or longer than the one before."""
     slow_receivers: int = 0
     """Connections closed because more waited for them than their outbox may hold."""
     violations: int = 0

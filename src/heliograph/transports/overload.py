@@ -58,7 +58,7 @@ class Conflation:
 
     Attributes:
         replaced: events that a newer one has taken the place of.
-        dropped: events of further topics for which there was no room.
+        dropped: events for which there was no room: of further topics, or longer than those they would replace.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -91,11 +91,13 @@ class Conflation:
     def _add_event(self, key: EventKey, frame: bytes) -> None:
         before = self._frames.get(key)
         grows = len(frame) - (0 if before is None else len(before))
-        if before is not None:
-            self.replaced += 1
-        elif self._size + grows > self._limit_bytes:
+        others = len(self._frames) - (before is not None)
+        # One event may be longer than the limit where nothing else waits, or it could never be sent.
+        if grows > 0 and others and self._size + grows > self._limit_bytes:
             self.dropped += 1
             return
+        if before is not None:
+            self.replaced += 1
         self._frames[key] = frame
         self._size += grows
 

@@ -30,7 +30,7 @@ ROLES = {
 }
 
 _ENCODE: dict[str, Callable[[Any], bytes]] = {
-    "json": lambda message: json.dumps(message).encode(),
+    "json": msgspec.json.encode,
     "msgpack": msgspec.msgpack.encode,
     "cbor": cbor2.dumps,
 }
@@ -206,9 +206,19 @@ def colliding_keys(count: int = 86_000, repeats: int = 52_000) -> bytes:
     for _ in range(count):
         order.append(slot)
         slot = (5 * slot + 1) % slots
+    taken = set(order)
+
+    def probes(number: int) -> int:
+        slot, rest, length = number % slots, number, 0
+        while slot in taken and length < count:
+            rest >>= 5
+            slot = (5 * slot + rest + 1) % slots
+            length += 1
+        return length
+
     encode = msgspec.msgpack.encode
     pairs = [encode(number) + b"\x00" for number in order]
-    worst = encode(slots << 7) + b"\x00"
+    worst = encode(max((slots * factor for factor in range(1, 200)), key=probes)) + b"\x00"
     return struct.pack("!BI", 0xDF, count + repeats) + b"".join(pairs) + worst * repeats
 
 
@@ -414,7 +424,7 @@ def containers(serializer: str, *, converts: bool) -> Callable[[Crowd], None]:
             listener = crowd.join("json" if serializer != "json" else "cbor")
             listener.ask(32, {}, "t.t")
             listener.drain()
-        lists: list[list[Any]] = [[]] * (300_000 if serializer == "json" else 900_000)
+        lists: list[list[Any]] = [[]] * (330_000 if serializer == "json" else 900_000)
         encoded = frame(member.opcode, _ENCODE[serializer]([16, 1, {}, "t.t", lists]))
         with contextlib.suppress(Ended):
             for _ in range(crowd.count(8)):

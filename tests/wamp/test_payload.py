@@ -5,8 +5,9 @@ from typing import Any
 import cbor2
 import pytest
 
+from heliograph.wamp.errors import PayloadError
 from heliograph.wamp.payload import COUNTED_BYTES, BarePayload, EncodedPayload, PlainPayload, ReadPayload
-from heliograph.wire.serializers import serializer
+from heliograph.wire.serializers import SERIALIZER_NAMES, serializer
 
 HUGE = 10**5000
 DEEP: list[Any] = []
@@ -64,3 +65,33 @@ def test_what_was_read_on_arrival_is_kept_as_bytes_again() -> None:
     assert isinstance(kept, EncodedPayload)
     assert kept.size_bytes < len(data)
     assert kept == payload
+
+
+@pytest.mark.parametrize("source", SERIALIZER_NAMES)
+@pytest.mark.parametrize("target", SERIALIZER_NAMES)
+@pytest.mark.parametrize(
+    ("value", "is_too_much"),
+    [
+        ([[]] * 70_000, True),
+        ([{"a": []}] * 40_000, True),
+        ([{}] * 60_000, False),
+        ([1] * 200_000, False),
+        (["[" * 200_000], False),
+    ],
+    ids=["lists", "dictionaries of lists", "not so many", "numbers", "a text"],
+)
+def test_only_so_many_lists_and_dictionaries_are_converted(
+    source: str, target: str, value: list[Any], is_too_much: bool
+) -> None:
+    head = PlainPayload([value]).encoded(serializer(source))[0]
+    opener = {
+        "json": b'[16,1,{},"a",%b]',
+        "msgpack": b"\x95\x10\x01\x80\xa1a%b",
+        "cbor": b"\x85\x10\x01\xa0\x61a%b",
+    }
+    payload = serializer(source).decode(opener[source] % head).payload  # type: ignore[attr-defined]  # PUBLISH
+    if is_too_much and source != target:
+        with pytest.raises(PayloadError, match="65536 lists"):
+            payload.encoded(serializer(target))
+    else:
+        assert payload.encoded(serializer(target))[0]

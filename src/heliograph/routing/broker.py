@@ -17,7 +17,7 @@ from heliograph.routing.receivers import check_receivers, names_receivers, recei
 from heliograph.routing.retained_events import RetainedEvents
 from heliograph.routing.retention import kept_bytes
 from heliograph.routing.subscription import Drop, Subscription, subscription_details
-from heliograph.routing.work import LOOKED_AT_A_UNIT, UNITS_A_MESSAGE, Steps, Work
+from heliograph.routing.work import LOOKED_AT_A_UNIT, READ_BYTES_A_UNIT, UNITS_A_MESSAGE, Steps, Work
 from heliograph.wamp.errors import (
     DISCLOSE_ME_DISALLOWED,
     INVALID_URI,
@@ -325,6 +325,7 @@ class Broker:
             subscription.history for subscription in subscriptions if subscription.history is not None
         ]
         if histories:
+            self._work.spend(2 * UNITS_A_MESSAGE + event.payload.size_bytes // READ_BYTES_A_UNIT)
             event.payload.decoded()
         return histories
 

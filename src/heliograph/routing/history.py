@@ -22,6 +22,9 @@ from heliograph.wamp.payload import Payload
 ENTRIES_A_STEP = 512
 """Entries that are looked at in one step."""
 
+UNITS_AN_ENTRY = 2
+"""Units of work that it takes to tell whether an entry is asked for, and may be read."""
+
 
 class HistoryEntry(NamedTuple):
     """One publication.
@@ -116,7 +119,7 @@ class History:
                 if len(found) >= limit:
                     break
             if not count % ENTRIES_A_STEP:
-                work.spend(ENTRIES_A_STEP)
+                work.spend(UNITS_AN_ENTRY * ENTRIES_A_STEP)
                 yield None
         return found
 

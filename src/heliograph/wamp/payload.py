@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from heliograph.wamp.containers import MOST_CONTAINERS, check_containers
 from heliograph.wamp.errors import PayloadError
 
 
@@ -55,10 +56,16 @@ class EncodedPayload(Struct, eq=False):
         """Return the bytes as they are, or translated when `target` is another format."""
         if target is self.source:
             return self.args, self.kwargs
-        return (
-            target.encode_value(self.source.decode_value(self.args)) if self.args else b"",
-            target.encode_value(self.source.decode_value(self.kwargs)) if self.kwargs else b"",
-        )
+        return self._converted(self.args, target), self._converted(self.kwargs, target)
+
+    def _converted(self, data: bytes, target: PayloadFormat) -> bytes:
+        if not data:
+            return data
+        value = self.source.decode_value(data)
+        # One has a byte at least.
+        if len(data) > MOST_CONTAINERS:
+            check_containers(value)
+        return target.encode_value(value)
 
     def decoded(self) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments as Python values."""
@@ -152,6 +159,12 @@ class ReadPayload(PlainPayload):
     def size_bytes(self) -> int:
         """How many bytes they had at most; as values they may take fifty times as many."""
         return self._size_bytes
+
+    def encoded(self, target: PayloadFormat) -> tuple[bytes, bytes]:
+        """Return (args, kwargs) in `target`'s bytes."""
+        if target is not self.source and self._size_bytes > MOST_CONTAINERS:
+            check_containers([self.args, self.kwargs])
+        return super().encoded(target)
 
     def compact(self) -> Payload:
         """Return them as bytes again."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from heliograph.wamp.containers import ContainerCount
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import PLAIN_EVENT, Event, Message
-from heliograph.wire.serializers.containers import ContainerCount
 from heliograph.wire.serializers.keys import check_key
 from heliograph.wire.serializers.shapes import BEARING_PAYLOAD, HEADS, WIRE_TYPE, RawPayloadReader
 
@@ -20,7 +20,7 @@ _PLAIN_TYPES = frozenset({int, bool, type(None)})
 """What JSON and the other formats have in common, whatever its value."""
 
 
-def _from_binary(value: Any, count: ContainerCount) -> Any:
+def _from_binary(value: Any) -> Any:
     """Return `value` as JSON can express it; raises `PayloadError` where it cannot.
 
     "convert the byte array to a Base64 encoded (host language) string", "prepend the string with a `\\0` character"
@@ -32,13 +32,11 @@ def _from_binary(value: Any, count: ContainerCount) -> Any:
             raise PayloadError("a text that begins with NUL means binary in JSON")
         return value
     if kind is dict:
-        count.add()
-        return {check_key(key): _from_binary(item, count) for key, item in value.items()}
+        return {check_key(key): _from_binary(item) for key, item in value.items()}
     if kind is list or kind is tuple:
-        count.add()
         if _PLAIN_TYPES.issuperset(map(type, value)):
             return value
-        return [_from_binary(item, count) for item in value]
+        return [_from_binary(item) for item in value]
     if kind is bytes:
         return _BINARY_MARK + base64.b64encode(value).decode()
     if kind is float and not math.isfinite(value):
@@ -117,7 +115,7 @@ class JsonSerializer:
     def encode_value(self, value: Any) -> bytes:
         """Return `value` as JSON."""
         try:
-            return self._encoder.encode(_from_binary(value, ContainerCount()))
+            return self._encoder.encode(_from_binary(value))
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise PayloadError(f"cannot be expressed in JSON: {error}") from error
 

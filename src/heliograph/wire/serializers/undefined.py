@@ -6,7 +6,7 @@ where the same clients send the same objects: an entry of a dictionary is left o
 
 from typing import Any
 
-from heliograph.wire.serializers.containers import ContainerCount
+from heliograph.wamp.containers import ContainerCount
 
 
 def without_undefined(value: Any, undefined: object) -> Any:

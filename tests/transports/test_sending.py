@@ -12,7 +12,7 @@ import pytest
 from heliograph.transports.send_queue import HANDED_BYTES, IN_TRANSPORT_BYTES, STEP_BYTES
 from heliograph.transports.sending import End
 from heliograph.transports.turn import WRITE_BUDGET
-from heliograph.wamp.messages import PLAIN_PUBLISH
+from heliograph.wamp.messages import PLAIN_PUBLISH, Result, ResultDetails
 from heliograph.wamp.payload import PlainPayload
 from tests.support.certificates import Identity, client_context
 from tests.support.nodes import OPEN_REALM, RunningNode, node_config, running_node
@@ -311,6 +311,38 @@ class TestLimit:
                 publish(node, turn, by=publisher)
                 assert [len((await reader.receive())[4]) for _ in range(4)] == [1, 2, 1, 1]
             assert node.counter("transport_slow_receivers_total") == 0
+
+    @pytest.mark.parametrize("policy", ["disconnect", "drop-newest", "conflate"])
+    async def test_leaves_no_message_uncounted(self, world: World, policy: str) -> None:
+        async with (
+            world.node("websocket", outbox={"limit_bytes": LIMIT, "policy": policy}) as node,
+            world.client("websocket", node) as publisher,
+            world.client("websocket", node) as reader,
+        ):
+            await reader.ask(32, 1, {}, TOPIC)
+            end = end_of(node, reader)
+            reading(reader).pause_reading()
+            turns = 0
+            while node.counter("transport_slow_receivers_total") == 0:
+                turns += 1
+                for number in range(5):
+                    publish(node, "x" * 3 * KIB, by=publisher)
+                    end.send(Result(number, ResultDetails(), PlainPayload(["x" * 8 * KIB])))
+                await node.until(lambda: not end.outbox)
+                assert turns < 200, "the receiver was never found to be slow"
+            assert end.waiting_bytes <= LIMIT + 8 * KIB, "what was begun"
+            names = (
+                "frames_dropped",
+                "events_dropped_newest",
+                "events_conflated",
+                "events_conflation_dropped",
+            )
+            lost = sum(node.counter(f"transport_{name}_total") for name in names)
+            reading(reader).resume_reading()
+            heard = 0
+            while (await reader.socket.read_frame()).opcode != CLOSE:
+                heard += 1
+            assert heard + lost == 10 * turns
 
     async def test_leaves_alone_what_the_socket_takes_at_once(self, world: World) -> None:
         async with (

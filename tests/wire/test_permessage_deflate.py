@@ -1,5 +1,6 @@
 """permessage-deflate: what is agreed on, and compressed messages in and out."""
 
+import random
 import tracemalloc
 import zlib
 
@@ -340,3 +341,15 @@ def test_any_bytes_are_read_or_refused_within_the_limit(data: list[bytes], *, ke
         except WebSocketViolation:
             return
         assert len(message) <= 1000
+
+
+def test_parts_of_a_message_are_the_message_and_keep_the_context() -> None:
+    deflater = Deflater(window_bits=15, memory_level=8)
+    inflater = zlib.decompressobj(-15)
+    texts = [b"light " * 50, random.Random(1).randbytes(300_000), b"", b"a" * 200_000, b"light " * 50]
+    for text in texts:
+        parts = list(deflater.deflate_in_parts(text, 65536)) if text else [deflater.deflate(text)]
+        assert all(parts)
+        assert inflater.decompress(b"".join(parts) + b"\x00\x00\xff\xff") == text
+        again = deflater.deflate(text)
+        assert inflater.decompress(again + b"\x00\x00\xff\xff") == text

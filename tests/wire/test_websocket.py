@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.wire import websocket
-from heliograph.wire.websocket import BINARY, CONTINUATION, TEXT, MessageReader, WebSocketViolation
+from heliograph.wire.websocket import (
+    BINARY,
+    CONTINUATION,
+    TEXT,
+    MessageReader,
+    WebSocketViolation,
+    compressed_fragments,
+)
 
 LIMIT = 100
 
@@ -200,3 +207,21 @@ def test_a_compressed_message_may_have_grown_by_it() -> None:
         with pytest.raises(WebSocketViolation) as caught:
             reader.read(BINARY, bytes(size), fin=True, reserved=False, rsv1=rsv1)
         assert caught.value.close_code == 1009
+
+
+@pytest.mark.parametrize("fragment_bytes", [None, 1, 3, 100])
+@pytest.mark.parametrize("parts", [[b"one"], [b"some", b"more", b"and more"]])
+def test_a_compressed_message_may_be_made_in_parts(parts: list[bytes], fragment_bytes: int | None) -> None:
+    data = b"".join(compressed_fragments(TEXT, iter(parts), fragment_bytes=fragment_bytes))
+    payload, first_bytes = b"", []
+    while data:
+        first_byte, length = data[0], data[1]
+        assert fragment_bytes is None or length <= fragment_bytes
+        first_bytes.append(first_byte)
+        payload += data[2 : 2 + length]
+        data = data[2 + length :]
+    assert payload == b"".join(parts)
+    # RSV1 and the opcode in the first, FIN in the last.
+    assert first_bytes[0] & 0x7F == 0x40 | TEXT
+    assert all(byte & 0x7F == 0 for byte in first_bytes[1:])
+    assert [byte >> 7 for byte in first_bytes] == [0] * (len(first_bytes) - 1) + [1]

@@ -172,6 +172,9 @@ class SendQueue:
         dropped = sum(not isinstance(entry, Farewell) for entry in self._entries)
         self._entries.clear()
         self._entries_bytes = 0
+        if self.behind is not None:
+            dropped += len(self.behind)
+            self.behind = None
         # Between the frames of a message CLOSE may stand.
         self._pieces = None
         return dropped
@@ -181,7 +184,6 @@ class SendQueue:
         self.drop()
         self._is_closed = True
         self._piece, self._offset, self._urgent = b"", 0, b""
-        self.behind = None
         self._service.stalled.end(self._owner)
 
     # Writing.

@@ -6,7 +6,7 @@ import asyncio
 import enum
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from heliograph.routing.work import READ_BYTES_A_UNIT
@@ -128,6 +128,8 @@ class Sender(ABC):
         """Write what waits, as one piece where it is small; return what that cost, in bytes."""
         outbox = self.outbox
         if not outbox:
+            if self._send_queue is not None:
+                self.queue_moved(self._send_queue)
             return 0
         transport = self._transport
         if (
@@ -199,8 +201,9 @@ class Sender(ABC):
             return 0
         queue = self._send_queue or self._begin_queue()
         if queue.behind is not None:
-            self._keep(queue.behind, outbox)
+            frames = outbox.copy()
             outbox.clear()
+            self._keep(queue.behind, frames)
             return 0
         fresh, size = len(outbox), sum(map(len, outbox))
         waiting, limit = queue.waiting_bytes, self._service.limits.outbox_bytes
@@ -318,14 +321,16 @@ class Sender(ABC):
         if self.waiting_bytes > factor * self._service.limits.outbox_bytes:
             self._too_slow()
 
-    def _keep(self, behind: Conflation, frames: Iterable[bytes]) -> None:
+    def _keep(self, behind: Conflation, frames: list[bytes]) -> None:
         """Let `frames` wait, the newest event of each topic."""
-        replaced, dropped = behind.replaced, behind.dropped
+        kept, replaced, dropped = len(behind), behind.replaced, behind.dropped
         has_room = behind.add(frames, self._service.turn.key_of)
+        kept, replaced, dropped = len(behind) - kept, behind.replaced - replaced, behind.dropped - dropped
         counters = self._service.counters
-        counters.events_conflated += behind.replaced - replaced
-        counters.events_conflation_dropped += behind.dropped - dropped
+        counters.events_conflated += replaced
+        counters.events_conflation_dropped += dropped
         if not has_room:
+            counters.frames_dropped += len(frames) - kept - replaced - dropped
             self._too_slow()
 
     def _catch_up(self, queue: SendQueue, behind: Conflation) -> None:

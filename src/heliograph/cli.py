@@ -3,11 +3,11 @@
 import argparse
 import importlib
 import io
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple, Protocol, cast
 
 OK = 0
@@ -30,15 +30,6 @@ EXTRAS = {
     "uvicorn": "router",
     "uvloop": "router",
     "yaml": "router",
-}
-
-LOG_LEVELS = {
-    "none": logging.CRITICAL + 1,
-    "error": logging.ERROR,
-    "warn": logging.WARNING,
-    "info": logging.INFO,
-    "debug": logging.DEBUG,
-    "trace": logging.DEBUG,
 }
 
 
@@ -82,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
+    sys.excepthook = _print_traceback
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words and words[0] in SUBCOMMANDS else None
     try:
@@ -92,10 +84,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         extra = EXTRAS.get((missing.name or "").partition(".")[0])
         if extra is None:
             raise
-        print(f'heliograph {name} needs {missing.name}: pip install "heliograph[{extra}]"', file=sys.stderr)
+        _print_error(f'heliograph {name} needs {missing.name}: pip install "heliograph[{extra}]"')
         return UNAVAILABLE
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _print_error(*lines: object) -> None:
+    from heliograph.logs.printing import print_error
+
+    print_error(*lines)
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    from heliograph.logs.printing import print_traceback
+
+    print_traceback(kind, error, trace)
 
 
 def _usage(parser: argparse.ArgumentParser) -> int:
@@ -168,7 +172,7 @@ def _init(arguments: argparse.Namespace) -> int:
     try:
         written = write_starter(Path(directory), arguments.config or "config.yaml")
     except (OSError, ValueError) as problem:
-        print(f"heliograph init: {problem}", file=sys.stderr)
+        _print_error(f"heliograph init: {problem}")
         return PROBLEMS
     for file in written:
         print(f"wrote {file}")
@@ -199,15 +203,17 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _print_lines(problems: Sequence[object]) -> None:
+    from heliograph.logs.visible import visible
+
     for problem in problems:
-        print(problem)
+        print(visible(str(problem)))
 
 
 def _summarise(source: str, problems: Sequence[object]) -> None:
     errors = sum(getattr(problem, "severity", "") == "error" for problem in problems)
     warnings = len(problems) - errors
     verdict = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}" if problems else "no problems"
-    print(f"{source}: {verdict}", file=sys.stderr)
+    _print_error(f"{source}: {verdict}")
 
 
 def _count(number: int, word: str) -> str:
@@ -225,6 +231,8 @@ def _add_start_arguments(parser: argparse.ArgumentParser) -> None:
         type=_listen,
         help="listen here instead of at the first web transport's endpoint; port 0 takes a free one",
     )
+    from heliograph.logs.setup import LOG_LEVELS
+
     parser.add_argument("--loglevel", choices=LOG_LEVELS, default="info", help="default: info")
 
 
@@ -239,6 +247,7 @@ def _listen(text: str) -> tuple[str, int]:
 
 def _start(arguments: argparse.Namespace) -> int:
     from heliograph.config import ConfigError, load, locate
+    from heliograph.logs.setup import set_up_logging
 
     try:
         place = locate(
@@ -246,51 +255,19 @@ def _start(arguments: argparse.Namespace) -> int:
         )
         loaded = load(place.file, node_directory=place.node_directory, listen=arguments.listen)
     except ConfigError as failure:
-        print(f"heliograph start: {failure}", file=sys.stderr)
+        _print_error(*f"heliograph start: {failure}".split("\n"))
         return PROBLEMS
     for problem in [*place.warnings, *loaded.warnings]:
-        print(_warning_line(str(problem), loud=problem.loud), file=sys.stderr)
+        _print_error(*_warning_lines(str(problem), loud=problem.loud))
     set_up_logging(arguments.loglevel)
     node = importlib.import_module("heliograph.node")
     code: int = node.run(loaded.options, node_directory=place.node_directory)
     return code
 
 
-def _warning_line(text: str, *, loud: bool) -> str:
-    if not loud:
-        return f"heliograph: {text}"
-    bar = "!" * 72
-    return f"{bar}\nheliograph: {text}\n{bar}"
-
-
-def set_up_logging(level: str) -> None:
-    """Log to stderr, a line a record, with the time in ISO 8601.
-
-    Arguments:
-        level: one of LOG_LEVELS
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_LineFormatter())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(LOG_LEVELS[level])
-
-
-class _LineFormatter(logging.Formatter):
-    """`2026-11-23T08:28:00.123+0000 INFO heliograph.node: …`, line breaks escaped except in tracebacks."""
-
-    default_msec_format = "%s.%03d"
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
-        from datetime import UTC, datetime
-
-        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        return super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+def _warning_lines(text: str, *, loud: bool) -> list[str]:
+    bar = ["!" * 72] if loud else []
+    return [*bar, f"heliograph: {text}", *bar]
 
 
 # --- version ------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from heliograph.http.metrics import Metric, MetricsPath
 from heliograph.http.node_metrics import (
     authenticator_metrics,
     bridge_metrics,
+    log_metrics,
     router_metrics,
     transport_metrics,
     wsgi_metrics,
@@ -35,6 +36,8 @@ from heliograph.http.options import (
     StaticOptions,
     WsgiOptions,
 )
+from heliograph.logs.handler import COUNTERS
+from heliograph.logs.writer import say
 from heliograph.ports import (
     PathServices,
     Port,
@@ -155,6 +158,7 @@ class Node:
     def metrics(self) -> Iterator[Metric]:
         """Return all counters, those of one name after each other."""
         yield Metric("start_time_seconds", "When the node started, seconds since 1970.", self._started_at)
+        yield from log_metrics(COUNTERS)
         yield from router_metrics(self._routers)
         yield from transport_metrics([(port.name, port.counters) for port in self._ports])
         yield from bridge_metrics([(name, path.counters) for name, path in self._bridges])
@@ -296,7 +300,7 @@ async def _serve(options: NodeOptions, node_directory: Path) -> None:
         # Without TLS the signal means what it always does: the terminal is gone.
         loop.add_signal_handler(signal.SIGHUP, node.reload_certificates)
     _collect_seldom()
-    print(f"Heliograph ready: {' '.join(node.urls)}", flush=True)  # noqa: T201
+    say(f"Heliograph ready: {' '.join(node.urls)}")
     await stopping.wait()
     _LOG.info("stopping: saying goodbye to sessions")
     await node.stop()

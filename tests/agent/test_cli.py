@@ -116,7 +116,7 @@ def test_a_password_in_a_url_is_refused_without_being_repeated(capsys: pytest.Ca
 
 
 def test_a_host_name_that_gives_no_client_name_ends_with_2_and_a_hint(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logging_as_it_was: None
 ) -> None:
     monkeypatch.setattr("heliograph.agent.cli.read_host_name", lambda: "主机")
     parser = argparse.ArgumentParser()

@@ -2,10 +2,8 @@
 
 import argparse
 import json
-import logging
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +60,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
+def _logging_as_it_was(logging_as_it_was: None) -> None:
+    """A command sets logging up for its whole process."""
 
 
 def test_check_prints_each_problem_on_a_line_and_exits_with_1(
@@ -176,22 +171,6 @@ def test_start_with_an_error_in_the_configuration_starts_nothing(
     assert printed.err == (
         f"heliograph start: {node_directory / 'config.json'} cannot be used:\n  workers: needs at least 1 item\n"
     )
-
-
-def test_logs_go_to_stderr_a_line_a_record_with_the_time_in_iso_8601(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    cli.set_up_logging("info")
-    logging.getLogger("heliograph.node").info("said\nby %s", "a peer\r\nERROR root: forged")
-    logging.getLogger("heliograph.node").debug("not shown")
-
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    time, rest = line.split(" ", 1)
-    assert rest == r"INFO heliograph.node: said\nby a peer\r\nERROR root: forged"
-    assert time[10] == "T"
-    assert time.endswith("+00:00")
 
 
 def test_version_names_what_matters(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,20 +8,15 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 import urllib.parse
 
 from heliograph.agent.errors import IdentityError
 from heliograph.agent.identity import check_client, client_from_host_name, read_host_name
 from heliograph.agent.options import MAX_FREQUENCY_S, MIN_FREQUENCY_S, AgentOptions
+from heliograph.logs.printing import print_error
+from heliograph.logs.setup import LOG_LEVELS, set_up_logging
 
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
-_LOG_LEVELS = {
-    "error": logging.ERROR,
-    "warn": logging.WARNING,
-    "info": logging.INFO,
-    "debug": logging.DEBUG,
-}
 _FAILED, _MISUSED = 1, 2
 _UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
@@ -62,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--loglevel",
-        choices=_LOG_LEVELS,
+        choices=LOG_LEVELS,
         default="info",
         help="how much to log to standard error (default: info)",
     )
@@ -74,9 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     *arguments* come from a parser that `add_arguments` prepared. What stops the agent for good (no such realm, no
     client name) is told in one line.
     """
-    logging.basicConfig(
-        level=_LOG_LEVELS[arguments.loglevel], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    set_up_logging(arguments.loglevel)
     if arguments.loglevel == "info":
         # It tells of each connection, as the client does.
         logging.getLogger("picows").setLevel(logging.WARNING)
@@ -162,5 +155,5 @@ def _checked_url(text: str, *, schemes: tuple[str, ...], example: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"heliograph agent: {message}", file=sys.stderr)
+    print_error(f"heliograph agent: {message}")
     return code

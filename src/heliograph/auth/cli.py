@@ -16,6 +16,7 @@ from typing import Any
 from heliograph.auth import cryptosign, scram_record, ticket, wampcra
 from heliograph.auth.errors import LibraryMissing
 from heliograph.auth.scram_record import Record
+from heliograph.logs.printing import print_error
 
 OK = 0
 FAILED = 1
@@ -98,10 +99,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         commands[arguments.command](arguments)
     except LibraryMissing as missing:
-        print(f"heliograph {arguments.command}: {missing}", file=sys.stderr)
+        print_error(f"heliograph {arguments.command}: {missing}")
         return UNAVAILABLE
     except (OSError, ValueError, WrongInput) as error:
-        print(f"heliograph {arguments.command}: {error}", file=sys.stderr)
+        print_error(f"heliograph {arguments.command}: {error}")
         return FAILED
     return OK
 
@@ -183,7 +184,7 @@ def _write_secret(file: Path, secret: str, name: str) -> None:
         raise WrongInput(f"{file} exists already; it is left as it is") from None
     with open(descriptor, "w") as out:
         out.write(f"{secret}\n")
-    print(f"wrote {file}: {name}, for its owner only", file=sys.stderr)
+    print_error(f"wrote {file}: {name}, for its owner only")
 
 
 def _print_principal(method: str, entries: str, authid: str, principal: Mapping[str, Any]) -> None:

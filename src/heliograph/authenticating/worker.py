@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import inspect
 import json
-import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +14,8 @@ from typing import Any
 from heliograph.client import connect
 from heliograph.client.authentication import Ticket
 from heliograph.client.errors import ApplicationError
+from heliograph.logs.printing import print_error
+from heliograph.logs.setup import set_up_logging
 from heliograph.processes.parent import end_with_parent, take_parent_fd
 
 Answer = Callable[[str, str | None, dict[str, Any]], Awaitable[Any]]
@@ -83,7 +84,7 @@ async def _serve(settings: Mapping[str, Any], answer: Answer) -> None:
 def main() -> int:
     """Answer for the function described on standard input until told to stop; return the exit code."""
     end_with_parent(take_parent_fd())
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    set_up_logging("warn", has_head=False)
     settings = json.load(sys.stdin)
     # The function's standard input is empty, as a server's is.
     null = os.open(os.devnull, os.O_RDONLY)
@@ -92,7 +93,7 @@ def main() -> int:
     try:
         answer = load_function(settings["create"], settings["config"], settings["paths"])
     except RuntimeError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print_error(error)
         return 1
     asyncio.run(_serve(settings, answer))
     return 0

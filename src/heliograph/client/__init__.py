@@ -21,6 +21,7 @@ from heliograph.client.errors import (
     ResultsOverrun,
     WampError,
 )
+from heliograph.logs.library import show_records_of
 
 if TYPE_CHECKING:
     from heliograph.client.adding import Added
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from heliograph.client.rejoin import Rejoin
     from heliograph.client.session import Session
     from heliograph.client.subscription import Subscription
+
+show_records_of("heliograph.client")
 
 __all__ = [
     "Added",

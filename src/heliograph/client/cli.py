@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import ssl
 import sys
@@ -24,6 +25,9 @@ from heliograph.client.payload import Result
 from heliograph.client.publisher import Publisher
 from heliograph.client.rejoin import Rejoin
 from heliograph.client.session import Session
+from heliograph.logs.printing import print_error
+from heliograph.logs.visible import visible_json
+from heliograph.logs.writer import LineWriter
 from heliograph.wamp.errors import PayloadError
 from heliograph.wire.serializers import SERIALIZER_NAMES, serializer
 
@@ -31,6 +35,11 @@ OK = 0
 FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+
+UNPRINTED_LIMIT_BYTES = 16 * 1024 * 1024
+"""Bytes of events that wait for who reads them; beyond it they are dropped and counted."""
+
+INTERRUPTED_FLUSH_S = 1.0
 
 DEFAULT_URL = "ws://127.0.0.1:8080/ws"
 DEFAULT_REALM = "realm1"
@@ -161,13 +170,13 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return commands[arguments.command](arguments)
     except WampError as error:
-        print(error, file=sys.stderr)  # the URI first
+        print_error(error)  # the URI first
         return FAILED
     except HeliographError as error:
-        print(f"heliograph {arguments.command}: {error}", file=sys.stderr)
+        print_error(f"heliograph {arguments.command}: {error}")
         return FAILED
     except (WrongUsage, BadCredentials) as error:
-        print(f"heliograph {arguments.command}: {error}", file=sys.stderr)
+        print_error(f"heliograph {arguments.command}: {error}")
         return WRONG_USAGE
     except BrokenPipeError:
         # Who read our output has gone; what is left of it must not fail again when Python flushes it at exit.
@@ -221,16 +230,29 @@ async def _publish_over_websocket(arguments: argparse.Namespace) -> int | None:
 
 
 def _subscribe(arguments: argparse.Namespace) -> int:
-    asyncio.run(_print_events(arguments))
+    # By a thread: who reads slowly must not keep the session from answering the router's pings.
+    if sys.__stdout__ is None:
+        raise WrongUsage("standard output is closed, so there is nowhere to print events")
+    printer = LineWriter(sys.__stdout__, limit_bytes=UNPRINTED_LIMIT_BYTES)
+    try:
+        asyncio.run(_print_events(arguments, printer))
+    except BaseException:
+        printer.flush(INTERRUPTED_FLUSH_S)
+        raise
+    printer.flush(None)  # what came is printed, however slowly it is read
+    if printer.error is not None:
+        raise printer.error
     return OK
 
 
-async def _print_events(arguments: argparse.Namespace) -> None:
-    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+async def _print_events(arguments: argparse.Namespace, printer: LineWriter) -> None:
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
     left: int | None = arguments.count
+    unprinted = 0
 
     def show(event: Event) -> None:
-        nonlocal left
+        nonlocal left, unprinted
         if done.done():
             return
         line = {
@@ -240,19 +262,29 @@ async def _print_events(arguments: argparse.Namespace) -> None:
             "kwargs": event.kwargs,
         }
         try:
-            print(_json(line), flush=True)
-        except (OSError, BadPayload) as error:
+            is_taken = printer.put(_json(line))
+        except BadPayload as error:
             done.set_exception(error)
             return
-        if left is not None:
+        unprinted += not is_taken
+        if left is not None and is_taken:
             left -= 1
             if left == 0:
                 done.set_result(None)
 
-    def end_if_refused(rejoin: Rejoin) -> None:
-        if rejoin.failed and not done.done():
-            done.set_exception(next(iter(rejoin.failed.values())))
+    def end(error: Exception) -> None:
+        if not done.done():
+            done.set_exception(error)
 
+    def end_if_refused(rejoin: Rejoin) -> None:
+        if rejoin.failed:
+            end(next(iter(rejoin.failed.values())))
+
+    def end_unread(error: OSError) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(end, error)
+
+    printer.on_error = end_unread
     async with _session(arguments, reconnect=True) as session:
         session.on_rejoin(end_if_refused)
         subscriptions = [
@@ -261,11 +293,9 @@ async def _print_events(arguments: argparse.Namespace) -> None:
         try:
             await done
         finally:
-            dropped = sum(subscription.dropped for subscription in subscriptions)
+            dropped = unprinted + sum(subscription.dropped for subscription in subscriptions)
             if dropped:
-                print(
-                    f"heliograph subscribe: {dropped} events came too fast and are missing", file=sys.stderr
-                )
+                print_error(f"heliograph subscribe: {dropped} events came too fast and are missing")
 
 
 # call
@@ -314,6 +344,6 @@ def _values(arguments: argparse.Namespace) -> list[Any]:
 
 def _json(value: Any) -> str:
     try:
-        return serializer("json").encode_value(value).decode()
+        return visible_json(serializer("json").encode_value(value).decode())
     except PayloadError as error:
         raise BadPayload(f"what came {error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from heliograph.auth.errors import LibraryMissing
 from heliograph.auth.key_files import MAX_FILE_BYTES
 from heliograph.client.authentication import Credentials, Cryptosign, Scram, Ticket, WampCra
+from heliograph.logs.printing import print_error
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -94,4 +95,4 @@ def _read_secret(file: Path) -> str:
 def _warn_of_open_file(file: Path) -> None:
     mode = file.stat().st_mode
     if sys.platform != "win32" and stat.S_ISREG(mode) and mode & _OTHERS:
-        sys.stderr.write(f"warning: {file} is open to others; close it with: chmod 600 {file}\n")
+        print_error(f"warning: {file} is open to others; close it with: chmod 600 {file}")

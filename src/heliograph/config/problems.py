@@ -7,6 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from heliograph.logs.visible import visible
+
 Path = tuple[str | int, ...]
 Severity = Literal["error", "warning"]
 
@@ -35,11 +37,7 @@ def quote_file(file: object) -> str:
 
 def quote(value: object, *, longest: int = _LONGEST_VALUE) -> str:
     """Show a value on one line, shortened, whatever characters it holds."""
-    text = json.dumps(value, ensure_ascii=False, default=repr)
-    text = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
+    text = visible(json.dumps(value, ensure_ascii=False, default=repr))
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

@@ -13,6 +13,7 @@ from heliograph.transports.counters import TransportCounters
 if TYPE_CHECKING:
     from heliograph.http.bridge import BridgeCounters
     from heliograph.http.wsgi import WsgiSnapshot
+    from heliograph.logs.handler import LogCounters
     from heliograph.processes.child import ChildSnapshot
 
 _ROUTER_HELP = {
@@ -133,6 +134,14 @@ def wsgi_metrics(services: Sequence[WsgiSnapshot]) -> Iterator[Metric]:
             add("wsgi_refused_total", text, count, service=service.child.name, reason=reason)
     for metrics in by_name.values():
         yield from metrics
+
+
+def log_metrics(counters: LogCounters) -> Iterator[Metric]:
+    """Return what this process has not logged."""
+    dropped = counters.dropped + counters.unwritten
+    yield Metric("log_records_dropped_total", "Log records dropped because nobody reads the log.", dropped)
+    text = "Log records left out because one place in the code logged too many."
+    yield Metric("log_records_suppressed_total", text, counters.suppressed)
 
 
 def authenticator_metrics(children: Sequence[ChildSnapshot]) -> Iterator[Metric]:

@@ -2,8 +2,9 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
+
+from heliograph.logs.printing import print_error
 
 DEFAULT_PORT = 8080
 
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.data, host=arguments.host, port=arguments.port, with_agent=not arguments.no_agent
         )
     except MonitorError as error:
-        print(f"heliograph monitor: {error}", file=sys.stderr)
+        print_error(f"heliograph monitor: {error}")
         return 1
 
 

@@ -5,7 +5,6 @@ import contextlib
 import fcntl
 import ipaddress
 import json
-import logging
 import os
 import signal
 import socket
@@ -17,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from heliograph.logs.setup import set_up_logging
+from heliograph.logs.writer import say
 from heliograph.processes.child import ChildProcess
 from heliograph.processes.options import ChildOptions
 from heliograph.processes.supervisor import Supervisor
-
-_LOG = logging.getLogger("heliograph.monitor")
 
 STARTUP_TIMEOUT_S = 60.0
 """Seconds the page may take to answer for the first time."""
@@ -46,7 +45,7 @@ def run_monitor(data: Path, *, host: str, port: int, with_agent: bool) -> int:
         MonitorError: the monitor cannot run like this.
     """
     host = _loopback(host)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    set_up_logging("info", has_head=False)
     with _locked(data):
         port = _free_port(host, port)
         site = _Site(data, host, port)
@@ -192,7 +191,7 @@ def _tell(site: _Site, made: Mapping[str, str] | None) -> None:
         "  Ctrl-C stops everything",
         "",
     )
-    print("\n".join(lines), flush=True)  # noqa: T201 - what the user asked for
+    say(*lines)
 
 
 def _loopback(host: str) -> str:

@@ -5,15 +5,13 @@ import logging
 from collections import deque
 from typing import cast
 
+from heliograph.logs.visible import visible
 from heliograph.processes.options import ChildOptions
 
 logger = logging.getLogger("heliograph.processes")
 
 TAIL_LINES = 20
 """Lines kept to explain why a child failed."""
-
-# Control characters would let a child, or whoever makes it log, write to the reader's terminal.
-_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), *range(127, 160))}
 
 
 class OutputForwarder(asyncio.Protocol):
@@ -89,14 +87,14 @@ class OutputForwarder(asyncio.Protocol):
         self._partial.clear()
 
     def _emit(self, line: str) -> None:
-        line = line.translate(_VISIBLE)
+        line = visible(line)
         self.tail.append(line)
         if self._lines >= self._max_lines:
             self._dropped += 1
             self.dropped_lines += 1
             return
         self._lines += 1
-        logger.info("%s: %s", self._name, line)
+        logger.info("%s: %s", self._name, line, extra={"has_own_limit": True})
 
     def _next_window(self) -> None:
         self._window = None

@@ -7,7 +7,6 @@ router has a session, this has an echo. A message is sent back as the kind it ca
 import argparse
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,8 @@ from heliograph.http.exchange import AsgiApplication
 from heliograph.http.paths import Paths
 from heliograph.http.port import HttpPort
 from heliograph.http.websocket_page import WebSocketPage
+from heliograph.logs.printing import print_error
+from heliograph.logs.writer import say
 from heliograph.routing.router import Router
 from heliograph.testing.configuration import LOOPBACK
 from heliograph.transports.clock import LoopClock
@@ -170,7 +171,7 @@ async def serve(port: int) -> None:
     endpoint = TcpEndpoint(port=port, interface=LOOPBACK)
     server = await listen(endpoint, http.connection, node_directory=Path())
     (address,) = addresses(server)
-    print(f"Heliograph echo ready: ws://{address}/", flush=True)  # noqa: T201 - what a fuzzer is told
+    say(f"Heliograph echo ready: ws://{address}/")
     await stopping.wait()
     server.close()
     await asyncio.gather(http.drain(DRAIN_TIMEOUT_S), service.drain(DRAIN_TIMEOUT_S))
@@ -218,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(parsed.port))
     except ListenFailed as failure:
-        print(failure, file=sys.stderr)  # noqa: T201 - the command line's answer
+        print_error(failure)
         return 1
     return 0
 

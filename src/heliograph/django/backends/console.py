@@ -6,6 +6,7 @@ import msgspec
 
 from heliograph.django.backends.base import Backend
 from heliograph.django.events import Event
+from heliograph.logs.visible import visible, visible_json
 
 
 class ConsoleBackend(Backend):
@@ -14,5 +15,5 @@ class ConsoleBackend(Backend):
     def publish(self, event: Event) -> None:
         """Write the event."""
         payload = msgspec.json.encode([event.args, event.kwargs]).decode()
-        sys.stdout.write(f"heliograph event: {event.topic} {payload}\n")
+        sys.stdout.write(f"heliograph event: {visible(event.topic)} {visible_json(payload)}\n")
         sys.stdout.flush()

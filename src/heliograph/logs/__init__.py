@@ -1,0 +1,1 @@
+"""What is written for people: shown as text, cut to a length, and never waited for."""

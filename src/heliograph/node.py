@@ -48,6 +48,7 @@ from heliograph.ports import (
     websocket_page,
     websocket_port,
 )
+from heliograph.processes.descriptors import Descriptors
 from heliograph.routing.router import Router
 from heliograph.transports.admission import Admission
 from heliograph.transports.clock import LoopClock
@@ -62,6 +63,7 @@ from heliograph.transports.options import (
     WebSocketPathOptions,
     WebSocketTransportOptions,
 )
+from heliograph.transports.system_limits import make_room
 from heliograph.transports.turn import Turn
 from heliograph.wamp.errors import RequestError
 from heliograph.wamp.ids import MAX_ID, RandomId
@@ -101,6 +103,7 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self._turn = Turn(self._loop)
         self._started_at = time.time()
+        self._descriptors = Descriptors()
         self._routers: list[tuple[str, Router]] = []
         self._ports: list[Port] = []
         self._bridges: list[tuple[str, BridgePath]] = []
@@ -158,6 +161,9 @@ class Node:
     def metrics(self) -> Iterator[Metric]:
         """Return all counters, those of one name after each other."""
         yield Metric("start_time_seconds", "When the node started, seconds since 1970.", self._started_at)
+        if self._descriptors.limit is not None:
+            text = "Descriptors that the system lets the router have open, connections among them."
+            yield Metric("descriptors_limit", text, self._descriptors.limit)
         yield from log_metrics(COUNTERS)
         yield from router_metrics(self._routers)
         yield from transport_metrics([(port.name, port.counters) for port in self._ports])
@@ -198,7 +204,13 @@ class Node:
 
     def _port(self, transport: Transport, router: Router, worker: RouterWorker, name: str) -> Port:
         counters = TransportCounters()
-        shared = Shared(router=router, turn=self._turn, counters=counters, loop=self._loop)
+        shared = Shared(
+            router=router,
+            turn=self._turn,
+            counters=counters,
+            loop=self._loop,
+            descriptors=self._descriptors,
+        )
 
         if isinstance(transport, RawSocketTransportOptions):
             return rawsocket_port(name, transport, shared)
@@ -280,6 +292,9 @@ def run(options: NodeOptions, *, node_directory: Path) -> int:
         options: the checked configuration.
         node_directory: what paths in it are relative to.
     """
+    transports = [transport for worker in options.workers for transport in worker.transports]
+    for shortage in make_room(transports):
+        _LOG.warning("%s", shortage)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(options, node_directory))

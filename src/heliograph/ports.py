@@ -12,6 +12,7 @@ from heliograph.http.lane import LaneService
 from heliograph.http.paths import Paths
 from heliograph.http.port import HttpPort
 from heliograph.http.websocket_page import WebSocketPage
+from heliograph.processes.descriptors import Descriptors
 from heliograph.routing.router import Router
 from heliograph.transports.connection_limit import REFUSED_OVER_HTTP, ConnectionLimit
 from heliograph.transports.connection_service import ConnectionService
@@ -71,15 +72,23 @@ class Shared:
         turn: the current turn of the loop.
         counters: of the port.
         loop: the event loop.
+        descriptors: tell when connections have used all but a reserve; None for a port that may use that.
     """
 
     def __init__(
-        self, *, router: Router, turn: Turn, counters: TransportCounters, loop: asyncio.AbstractEventLoop
+        self,
+        *,
+        router: Router,
+        turn: Turn,
+        counters: TransportCounters,
+        loop: asyncio.AbstractEventLoop,
+        descriptors: Descriptors | None = None,
     ) -> None:
         self.router = router
         self.turn = turn
         self.counters = counters
         self.loop = loop
+        self.descriptors = descriptors
 
     def websocket(self, options: WebSocketServiceOptions) -> WebSocketService:
         """Return a WebSocket endpoint on this port."""
@@ -174,6 +183,7 @@ class Port:
             refusal=refusal,
             counters=self.counters,
             loop=self._shared.loop,
+            descriptors=self._shared.descriptors,
         )
         self._server = await listen(self._endpoint, limited, node_directory=node_directory)
 

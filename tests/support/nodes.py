@@ -172,7 +172,12 @@ class RouterProcess:
 
 @contextlib.contextmanager
 def router_process(
-    directory: Path, config: dict[str, Any] | None = None, *, port: int = 0, loglevel: str = "info"
+    directory: Path,
+    config: dict[str, Any] | None = None,
+    *,
+    port: int = 0,
+    loglevel: str = "info",
+    python: str = sys.executable,
 ) -> Iterator[RouterProcess]:
     """A router in a process of its own; it must have ended well and complained about nothing."""
     (directory / "config.json").write_text(json.dumps(config or node_config()))
@@ -180,7 +185,7 @@ def router_process(
     with errors.open("w") as stderr:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "heliograph", "start"),
+                *(python, "-m", "heliograph", "start"),
                 *("--cbdir", str(directory), "--listen", f"127.0.0.1:{port}", "--loglevel", loglevel),
             ],
             stdout=subprocess.PIPE,

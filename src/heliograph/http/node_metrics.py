@@ -51,7 +51,7 @@ _TRANSPORT_HELP = {
     "hello_timeouts": "Connections closed because no HELLO came in time.",
     "ping_timeouts": "Connections dropped because a ping was not answered.",
     "messages_too_long": "WAMP messages not sent because they were longer than their RawSocket client takes.",
-    "connections_refused": "Connections closed because as many as allowed were open.",
+    "connections_refused": "Connections closed because as many as allowed were open, or descriptors were short.",
     "tls_handshakes_failed": "Connections that ended before their TLS handshake was complete.",
     "certificates_reloaded": "Times changed certificate files were taken into use.",
     "certificate_reloads_failed": "Times changed certificate files could not be used, so that the old ones stayed.",

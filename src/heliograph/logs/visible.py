@@ -16,6 +16,8 @@ _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
+_NAMED = {ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
+
 
 def visible(text: str) -> str:
     """Return `text` as one line in which every character can be seen; a tab stays."""
@@ -53,9 +55,18 @@ def _escaped(text: str, kept: str, escape: Callable[[str], str]) -> str:
 
 
 def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+    # Not by a codec: it is loaded at its first use, which fails when no descriptor is left.
+    code = ord(character)
+    if code in _NAMED:
+        return _NAMED[code]
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def _json_escape(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+    code = ord(character)
+    if code <= 0xFFFF:
+        return f"\\u{code:04x}"
+    above = code - 0x10000
+    return f"\\u{0xD800 + (above >> 10):04x}\\u{0xDC00 + (above & 0x3FF):04x}"

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import msgspec
 
+from heliograph.processes.descriptors import give_back_descriptor_limit
 from heliograph.processes.options import ChildOptions
 from heliograph.processes.output import OutputForwarder
 from heliograph.processes.parent import PARENT_FD_VARIABLE
@@ -260,6 +261,7 @@ class ChildProcess:
             os.close(parent_reader)
             if output_writer >= 0:
                 os.close(output_writer)
+        give_back_descriptor_limit(self._process.pid)
         lower_priority(self._process, self._options.niceness)
         return self._process
 

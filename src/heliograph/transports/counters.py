@@ -31,7 +31,7 @@ class TransportCounters(Struct):
     messages_too_long: int = 0
     """WAMP messages that were longer than their RawSocket client takes, and were not sent."""
     connections_refused: int = 0
-    """Connections closed because as many as allowed were open."""
+    """Connections closed because as many as allowed were open, or only the reserve of descriptors was left."""
     tls_handshakes_failed: int = 0
     """Connections that ended before their TLS handshake was complete."""
     certificates_reloaded: int = 0

@@ -1,8 +1,12 @@
 """Heliograph: one message, flashed to everybody who is watching."""
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = (
+    False  # not from `typing`: `python -m heliograph` imports this with the current directory first
+)
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from heliograph.client.publisher import Publisher
 
 __version__ = "0.1.0"
@@ -10,10 +14,23 @@ __version__ = "0.1.0"
 __all__ = ["Publisher", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     # Imported when asked for: every room imports this package, few of them publish over HTTP.
     if name == "Publisher":
         from heliograph.client.publisher import Publisher
 
         return Publisher
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def leave_current_directory() -> None:
+    """Look for no module in the current directory, where `python -m` puts it before everywhere else.
+
+    For programs; called before they import anything. What stands there by the name `heliograph` has been found by then:
+    only `python -P -m` looks for nothing there.
+    """
+    import os
+    import sys
+
+    if not sys.flags.safe_path and sys.path[:1] == [os.getcwd()]:
+        del sys.path[0]

@@ -1,7 +1,12 @@
 """`python -m heliograph`."""
 
-import sys
+from heliograph import leave_current_directory
 
-from heliograph.cli import main
+if __name__ == "__main__":
+    leave_current_directory()
 
-sys.exit(main())
+    import sys
+
+    from heliograph.cli import main
+
+    sys.exit(main())

@@ -1,6 +1,9 @@
 """`python -m heliograph.agent`: the agent without the rest of the command line."""
 
-from __future__ import annotations
+from heliograph import leave_current_directory
+
+if __name__ == "__main__":
+    leave_current_directory()
 
 import argparse
 import sys

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +26,7 @@ from heliograph.auth.options import (
 from heliograph.ports import Port, Shared, rawsocket_port
 from heliograph.processes.child import ChildProcess, ChildSnapshot
 from heliograph.processes.options import ChildOptions
+from heliograph.processes.python import module_directories, python_command
 from heliograph.routing.options import AllowedActions, PermissionRule, RealmOptions, RoleOptions
 from heliograph.routing.router import Router
 from heliograph.routing.router_caller import RouterCaller
@@ -58,7 +57,8 @@ class AuthenticatorFunctions:
 
     Args:
         node_directory: directory they run in.
-        pythonpath: directories, relative to that, in which their modules are looked for first.
+        pythonpath: directories, relative to that, in which their modules are looked for first; the current directory
+            is searched last.
         name: what their processes are called in logs and metrics, with a number behind it.
         turn: the current turn of the loop.
         random_id: makes ids.
@@ -76,8 +76,7 @@ class AuthenticatorFunctions:
         agent: str,
     ) -> None:
         self._node_directory = node_directory
-        paths = [os.path.abspath(node_directory / path) for path in pythonpath] + [os.getcwd()]
-        self._paths = list(dict.fromkeys(paths))
+        self._paths = module_directories(pythonpath, node_directory)
         self._name = name
         self._turn = turn
         self._random_id = random_id
@@ -176,7 +175,7 @@ class AuthenticatorFunctions:
         }
         options = ChildOptions(
             name=name,
-            argv=(sys.executable, "-m", "heliograph.authenticating.worker"),
+            argv=python_command("heliograph.authenticating.worker"),
             cwd=self._node_directory,
             stdin=json.dumps(settings).encode(),
             description=f"authenticator {function.options.create}",

@@ -17,6 +17,7 @@ from heliograph.client.errors import ApplicationError
 from heliograph.logs.printing import print_error
 from heliograph.logs.setup import set_up_logging
 from heliograph.processes.parent import end_with_parent, take_parent_fd
+from heliograph.processes.python import look_for_modules
 
 Answer = Callable[[str, str | None, dict[str, Any]], Awaitable[Any]]
 
@@ -29,12 +30,12 @@ def load_function(create: str, config: Mapping[str, Any], paths: list[str]) -> A
     Args:
         create: dotted name of the factory.
         config: what it is given.
-        paths: directories put before those that Python searches.
+        paths: where its modules are, as of `look_for_modules`.
 
     Raises:
         RuntimeError: it cannot be imported or called, or returns no function; the text says which.
     """
-    sys.path[:0] = paths
+    look_for_modules(paths)
     module, _, name = create.rpartition(".")
     try:
         factory = getattr(importlib.import_module(module), name)

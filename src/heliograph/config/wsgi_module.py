@@ -1,6 +1,7 @@
 """Whether a Python module is there, without importing anything."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -13,7 +14,7 @@ def find_module(name: str, directories: Sequence[Path]) -> bool:
 
     Arguments:
         name: such as `project.wsgi`
-        directories: looked in before the installed modules
+        directories: looked in before the installed modules; the current one is the last, as for the processes
     """
     importlib.invalidate_caches()  # directories may have changed since this process looked
     first, *inner = name.split(".")
@@ -28,7 +29,7 @@ def find_module(name: str, directories: Sequence[Path]) -> bool:
 
 
 def _find_first(name: str, directories: list[str]) -> ModuleSpec | None:
-    spec = PathFinder.find_spec(name, [*directories, *sys.path])
+    spec = PathFinder.find_spec(name, [*directories, *sys.path, os.getcwd()])
     if spec is not None:
         return spec
     try:

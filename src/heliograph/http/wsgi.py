@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -26,6 +25,7 @@ from heliograph.http.spool import BodySpool, ClientDisconnectedError, SpoolBudge
 from heliograph.http.wsgi_environ import wsgi_environ
 from heliograph.processes.child import ChildNotReadyError, ChildProcess, ChildSnapshot, ChildState
 from heliograph.processes.options import ChildOptions
+from heliograph.processes.python import module_directories, python_command
 
 logger = logging.getLogger("heliograph.http.wsgi")
 
@@ -76,7 +76,7 @@ class WsgiService:
     Args:
         options: the path's options.
         node_directory: directory the application runs in, and that `pythonpath` is relative to.
-        pythonpath: directories put before those that Python searches, then the current directory.
+        pythonpath: directories put before those that Python searches; the current one is searched last.
         name: what the service is called in logs and metrics.
     """
 
@@ -85,8 +85,7 @@ class WsgiService:
     ) -> None:
         self._options = options
         self._node_directory = node_directory
-        paths = [os.path.abspath(node_directory / path) for path in pythonpath] + [os.getcwd()]
-        self._paths = list(dict.fromkeys(paths))
+        self._paths = module_directories(pythonpath, node_directory)
         self._name = name
         self._slots = asyncio.Semaphore(options.maxthreads * options.processes)
         self._budget = SpoolBudget(options.spool_limit_bytes)
@@ -264,8 +263,7 @@ class WsgiService:
         }
         return ChildOptions(
             name=self._name,
-            # -P: what lies in the directory it starts in must not take the place of the server's own modules.
-            argv=(sys.executable, "-P", "-m", "heliograph.processes.wsgi_worker"),
+            argv=python_command("heliograph.processes.wsgi_worker"),
             cwd=self._node_directory,
             environment={"PYTHONUNBUFFERED": "1", **os.environ},
             stdin=json.dumps(settings).encode(),

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from heliograph.logs.setup import set_up_logging
 from heliograph.logs.writer import say
 from heliograph.processes.child import ChildProcess
 from heliograph.processes.options import ChildOptions
+from heliograph.processes.python import python_command
 from heliograph.processes.supervisor import Supervisor
 
 STARTUP_TIMEOUT_S = 60.0
@@ -144,11 +144,12 @@ async def _run(site: _Site, made: Mapping[str, str] | None, *, with_agent: bool)
 
 
 def _child(name: str, site: _Site, *arguments: str, niceness: int) -> ChildProcess:
-    runner = (sys.executable, "-m", "heliograph.processes.module_runner", "heliograph")
     return ChildProcess(
         ChildOptions(
             name=name,
-            argv=(*runner, *arguments),
+            argv=python_command("heliograph.processes.module_runner", "heliograph", *arguments),
+            # Its own, where nobody else can put a module: applications may have theirs where they are started.
+            cwd=site.node_directory,
             environment=site.environment,
             description=f"heliograph {arguments[0]}",
             niceness=niceness,
@@ -240,7 +241,7 @@ def _locked(data: Path) -> Iterator[None]:
 
 def _prepare(environment: Mapping[str, str], *arguments: str) -> dict[str, str] | None:
     """Bring the data directory up to date and return the password that was made, if one was."""
-    command = (sys.executable, "-m", "heliograph.monitor.prepare", *arguments)
+    command = python_command("heliograph.monitor.prepare", *arguments)
     # The interpreter that runs us, with arguments of our own.
     finished = subprocess.run(command, env=dict(environment), stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
     if finished.returncode != 0:

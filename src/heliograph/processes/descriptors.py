@@ -34,10 +34,14 @@ def raise_descriptor_limit(wanted: int) -> None:
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    # A system may have a limit that is lower than the hard one it tells (macOS).
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    while most > limit:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError):
+            most //= 2  # a system may allow less than the hard limit it tells (macOS)
+            continue
         _before_raising = limit if _before_raising is None else _before_raising
+        return
 
 
 def give_back_descriptor_limit(pid: int) -> None:

@@ -1,6 +1,6 @@
 """A WSGI application's own process: gunicorn behind a Unix socket.
 
-Run as `python -P -m heliograph.processes.wsgi_worker` by a supervisor, with `WorkerSettings` as JSON on standard
+Run by a supervisor, with `WorkerSettings` as JSON on standard
 input. Nothing else imports this module; gunicorn is only ever loaded here.
 
 The router sends the WSGI environment it has made itself in one header, authenticated by a token. What
@@ -25,6 +25,7 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]  # as above
 from gunicorn.errors import AppImportError, HaltServer  # type: ignore[import-untyped]  # as above
 
 from heliograph.processes.parent import end_with_parent, parent_is_gone, take_parent_fd
+from heliograph.processes.python import look_for_modules
 
 TOKEN_KEY = "HTTP_X_HELIOGRAPH_TOKEN"  # noqa: S105 (a header's name)
 ENVIRON_KEY = "HTTP_X_HELIOGRAPH_ENVIRON"
@@ -75,13 +76,13 @@ def load_application(module: str, name: str, paths: Iterable[str]) -> WsgiApplic
     Args:
         module: the module's dotted name.
         name: the application's name in it.
-        paths: directories put before those that Python searches.
+        paths: where its modules are, as of `look_for_modules`.
 
     Raises:
         RuntimeError: it cannot be imported or called; the message names module and directories.
     """
     paths = list(paths)
-    sys.path[:0] = paths
+    look_for_modules(paths)
     where = f"WSGI application {module}:{name} (pythonpath: {', '.join(paths)})"
     try:
         found = getattr(importlib.import_module(module), name)

@@ -4,13 +4,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import IO, cast
 
 from heliograph.processes.parent import PARENT_FD_VARIABLE
+from heliograph.processes.python import python_command
 
 READY = "Heliograph ready: "
 STOP_TIMEOUT_S = 20.0
@@ -39,10 +39,7 @@ class RouterProcess:
         try:
             # The runner watches the pipe: it closes with this process, however that ends.
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [
-                    *(sys.executable, "-m", "heliograph.processes.module_runner"),
-                    *("heliograph", "start", *arguments),
-                ],
+                python_command("heliograph.processes.module_runner", "heliograph", "start", *arguments),
                 env={**os.environ, PARENT_FD_VARIABLE: str(reading), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -31,6 +31,7 @@ FULL: dict[str, Plan] = {
     "busy-site": Plan(3, ["--seconds", "3"]),
     "slow-reader": Plan(3.8, ["--rounds", "1", "--peers", "heliograph"]),
     "growth": Plan(1.2, ["--rounds", "1", "--seconds", "1"]),
+    "hostile": Plan(1.5, ["--rounds", "1"]),
 }
 
 # Behind those above, for a look.
@@ -40,6 +41,7 @@ QUICK: dict[str, Plan] = {
     "memory": Plan(0.6, ["--rounds", "1", "--connections", "1000"]),
     "busy-site": Plan(0.5, ["--rounds", "1", "--seconds", "1", "--stretches", "2"]),
     "slow-reader": Plan(1, ["--stalled-seconds", "15"]),
+    "hostile": Plan(0.7, ["--scale", "0.1"]),
     "growth": Plan(0.5, ["--rounds", "1", "--seconds", "0.5", "--subscribers", "10", "100", "1000"]),
 }
 

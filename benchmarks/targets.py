@@ -101,6 +101,11 @@ def _batched(measured: Round) -> float:
     return rate_at_limit(batched, "events_per_s") / rate_at_limit(single, "events_per_s")
 
 
+def _worst(figure: str) -> Callable[[Round], float]:
+    """Return what computes the worst of a figure over all cases of Heliograph."""
+    return lambda measured: max(figures[figure] for figures in measured["heliograph"].values())
+
+
 _ONE, _MANY = (f"{window} in flight" for window in fanout.IN_FLIGHT)
 _FANOUT_1 = "fan-out, 1 event in flight: server CPU a delivery"
 _FANOUT_64 = "fan-out, 64 in flight: deliveries/s"
@@ -112,6 +117,7 @@ _CONNECT = "connect + join + subscribe"
 _WEIGHT = "weight of a router"
 _PUBLISH = "publish() seen by the caller"
 _SLOW = "one subscriber stops reading for 60 s"
+_HOSTILE = "one client attacks, the worst of all attacks"
 _SEND = "async_to_sync(group_send)()"
 _CPU = "server_us_per_delivery"
 _RATE = "deliveries_per_s"
@@ -153,6 +159,8 @@ GOALS: Sequence[Goal] = (
     # Two identical runs on a quiet machine differ by about a tenth.
     Goal(_SLOW, "slow-reader", _slow_reader, "others' p99: {} × where all read", 1.2, is_most=True),
     Goal(_SLOW, "slow-reader", _slow_reader_mib, "memory: {} MiB more", 8, is_most=True),
+    Goal(_HOSTILE, "hostile", _worst("others_wait_ms"), "others' longest wait: {} ms", 100, is_most=True),
+    Goal(_HOSTILE, "hostile", _worst("held_over_limit"), "held: {} × a stated limit", 3, is_most=True),
 )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ PEER = Peer(
     answers=frozenset(
         {
             "fanout", "formats", "patterns", "post", "latency", "rpc", "connect", "memory", "startup", "publish-api",
-            "busy-site", "slow-reader", "growth",
+            "busy-site", "slow-reader", "growth", "hostile",
         }
     ),
     packages=lambda: (Path(sys.executable), ("heliograph[router]",)),

@@ -8,6 +8,7 @@ from benchmarks.questions import (
     fanout,
     formats,
     growth,
+    hostile,
     latency,
     memory,
     patterns,
@@ -32,4 +33,5 @@ QUESTIONS: dict[str, ModuleType] = {
     "busy-site": busy_site,
     "slow-reader": slow_reader,
     "growth": growth,
+    "hostile": hostile,
 }

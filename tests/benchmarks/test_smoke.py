@@ -33,6 +33,7 @@ SMALL = {
     "busy-site": "--subscribers 3 --visitors 1 --stretches 1",
     "slow-reader": "--subscribers 3 --stalled-seconds 0.3 --rate 50",
     "growth": "--subscribers 2 4 --connections 5 10",
+    "hostile": "--scale 0.01 --only wildcards",
 }
 """Each question with options that make it short."""
 
@@ -50,6 +51,7 @@ KEPT_FIGURES = {
     "busy-site": "p99_ms",
     "slow-reader": "most_memory_mib",
     "growth": "server_us_per_delivery",
+    "hostile": "others_wait_ms",
 }
 
 

@@ -80,6 +80,15 @@ def router_metrics(routers: Sequence[tuple[str, Router]]) -> Iterator[Metric]:
         for realm in router.realms.values():
             labels = {"worker": worker, "realm": realm.name}
             yield Metric("sessions", "Sessions open now.", len(realm.sessions), labels)
+    for worker, router in routers:
+        for realm in router.realms.values():
+            labels = {"worker": worker, "realm": realm.name}
+            yield Metric(
+                "kept_bytes",
+                "Bytes that retained events and event history take.",
+                realm.broker.kept_bytes,
+                labels,
+            )
     for field in Counters.__struct_fields__:
         for worker, router in routers:
             yield Metric(

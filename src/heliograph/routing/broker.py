@@ -103,10 +103,21 @@ class Broker:
         """Subscriptions that meta events match: mostly there is none, and a session that comes and goes has six."""
         self._open_topics: dict[tuple[Authorizer, str], Decision] = {}
         self._keeps_history = bool(history)
+        self._with_history: list[Subscription] = []
         for kept in history:
             # Of several with one pattern the last one counts.
             subscription = self.index.get(kept.uri, kept.match) or self._subscription(kept.uri, kept.match)
+            if subscription.history is None:
+                self._with_history.append(subscription)
             subscription.history = History(kept.limit, kept.limit_bytes)
+
+    @property
+    def kept_bytes(self) -> int:
+        """About how many bytes the retained events and the event history take."""
+        histories = (subscription.history for subscription in self._with_history)
+        return self._retained.size_bytes + sum(
+            history.size_bytes for history in histories if history is not None
+        )
 
     # Publishing.
 

@@ -36,6 +36,11 @@ class RetainedEvents:
         self._counters = counters
         self._retention = Retention()
 
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes they take."""
+        return self._retention.size_bytes
+
     def keep(self, topic: str, event: RetainedEvent) -> None:
         """Keep `event` as the newest of its topic."""
         self._retention.keep(topic, event)

@@ -99,6 +99,8 @@ class Turn:
         self._waiting: deque[Waiting] = deque()
         self._is_end_scheduled = False
         self._work_left = work_budget
+        self.most_spent = 0
+        """Units of work of the turn that has done most: the last thing it did may have been more than was left."""
         self.keeps_keys = False
         """Whether events are told from answers: only where some receiver's are dropped."""
         # The frames of events by their identity, for as long as they are in outboxes: those that are being flushed, as
@@ -164,6 +166,7 @@ class Turn:
 
     def _end(self) -> None:
         self._is_end_scheduled = False
+        self.most_spent = max(self.most_spent, self.work_budget - self._work_left)
         self._flush()
         self._work_left = self.work_budget
         waiting = self._waiting

@@ -1,0 +1,103 @@
+"""No single client does more work in a turn, or makes the router keep more, than is stated: one rule, many attacks.
+
+The table is `benchmarks/attacks.py`; `make bench ARGS=hostile` looks at the milliseconds and the memory of the same one.
+Here it is units of work and accounted bytes, so that nothing depends on the machine.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from benchmarks.attacks import ATTACKS, Attack, crowd
+from heliograph.transports.sending import Sender
+from heliograph.transports.turn import WORK_BUDGET
+from tests.support.nodes import OPEN_REALM, RunningNode, node_config, running_node, web_transport
+from tests.support.websocket import WampClient, joined
+
+MOST_UNITS_A_STEP = 2 * WORK_BUDGET
+"""What is begun in a turn may take more than is left of it: a message of a MiB, or leaving with all a session may have."""
+
+SUBSCRIPTION_BYTES = 3 * 1024
+"""What a subscription or registration keeps at most: its text, of a KiB, in tables and objects."""
+
+SCALES = {
+    "1 MB to 2,000 who do not read": 0.1,
+    "60 MB retained, 30 do not read": 0.3,
+    "16,000 calls overdue at once": 0.1,
+    "history of 50,000, asked for 110 times": 0.2,
+    "400,000 small messages": 0.2,
+    "2,000 lists of 9,900 subscriptions": 0.2,
+    "leaving with 30,000 things": 0.3,
+    "11,000 long prefixes": 0.3,
+    "count among 100,000 roles": 0.2,
+    "retained, 1 MB of names each": 0.5,
+}
+"""Of attacks that take long at full size; one that takes no time is tried as it is meant."""
+
+
+@contextlib.asynccontextmanager
+async def attacked(attack: Attack) -> AsyncIterator[RunningNode]:
+    paths: dict[str, Any] = {"ws": {"type": "websocket", **attack.path}}
+    config = node_config(web_transport(paths), realm={**OPEN_REALM, **attack.realm})
+    async with running_node(config) as node:
+        yield node
+
+
+async def until_over(bystander: WampClient, attack: "asyncio.Future[None]") -> int:
+    """Ask and be answered until the attack is over; return how often that was."""
+    answers = 0
+    while not attack.done():
+        answer = await bystander.ask(16, answers + 1, {"acknowledge": True}, "by.stander")
+        assert answer[0] == 17
+        answers += 1
+    return answers
+
+
+def kept_bytes(node: RunningNode) -> int:
+    """What the router says that it keeps."""
+    kept = 0
+    for realm in node.router.realms.values():
+        kept += realm.broker.kept_bytes
+        kept += SUBSCRIPTION_BYTES * len(realm.broker.subscriptions)
+        kept += SUBSCRIPTION_BYTES * len(realm.dealer.procedures.registrations)
+        kept += sum(calls.kept_bytes for calls in realm.dealer._of_session.values())
+    for connection in node.connections:
+        assert isinstance(connection, Sender)
+        kept += connection.waiting_bytes + sum(map(len, connection.outbox))
+    return kept
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+async def test_no_client_does_more_in_a_turn_or_makes_the_router_keep_more_than_is_stated(
+    attack: Attack, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with attacked(attack) as node, joined(node.address) as bystander:
+        most_kept = 0
+
+        def look() -> None:
+            nonlocal most_kept, looking
+            most_kept = max(most_kept, kept_bytes(node))
+            looking = loop.call_later(0.01, look)
+
+        loop = asyncio.get_running_loop()
+        looking = loop.call_later(0.01, look)
+        with crowd(node.address, SCALES.get(attack.name, 1.0)) as attackers:
+            running = asyncio.ensure_future(asyncio.to_thread(attack.run, attackers))
+            answers = await until_over(bystander, running)
+            await running
+            look()
+            looking.cancel()
+        turn = node.node._turn
+        print(
+            f"{attack.name}: at most {turn.most_spent} units a turn, {most_kept:,} bytes, {answers} answers"
+        )
+        assert answers > 0
+        assert turn.most_spent <= WORK_BUDGET + MOST_UNITS_A_STEP
+        assert most_kept <= attack.limit_bytes
+        assert node.counter("transport_defects_total") == 0
+        assert "Traceback" not in caplog.text
+        async with joined(node.address) as newcomer:
+            assert (await newcomer.ask(32, 1, {}, "com.example.t"))[0] == 33

@@ -1,5 +1,6 @@
 """The log never makes the program wait, and what it leaves out is counted and told."""
 
+import contextlib
 import logging
 import os
 import re
@@ -142,6 +143,24 @@ def test_of_a_deep_traceback_the_innermost_frames_are_shown(log: Log) -> None:
     lines = log.lines()
     assert len(lines) < 150
     assert lines[-1] == "  ValueError: deep"
+
+
+def test_where_the_stack_is_too_deep_to_make_text_the_caller_goes_on(log: Log) -> None:
+    reached = 0
+
+    def dig() -> None:
+        nonlocal reached
+        try:
+            dig()
+        finally:
+            # At the bottom nothing can be called any more; a little above it, logging works again.
+            with contextlib.suppress(RecursionError):
+                log.handler.emit(logging.LogRecord("x", logging.DEBUG, "", 0, "deep", None, None))
+                reached += 1
+
+    with pytest.raises(RecursionError):
+        dig()
+    assert reached == log.lines().count("deep") + log.counters.dropped > 0
 
 
 def test_when_nobody_reads_it_the_caller_goes_on_and_what_does_not_fit_is_counted_and_told() -> None:

@@ -97,8 +97,14 @@ class BoundedHandler(logging.Handler):
             self._counters.suppressed += 1
             if not is_reported:
                 self._writer.wake()
-        elif not self._writer.put(self.format(record)):
+        elif not self._is_taken(record):
             self._counters.dropped += 1
+
+    def _is_taken(self, record: logging.LogRecord) -> bool:
+        try:
+            return self._writer.put(self.format(record))
+        except Exception:  # noqa: BLE001 - too deep a stack, no memory: who logs is not to blame, and goes on
+            return False
 
     def flush(self) -> None:
         """Wait until everything is written, at most `FLUSH_TIMEOUT_S` seconds."""

@@ -142,14 +142,19 @@ class WebSocketConnection(Connection, asyncio.BufferedProtocol):
             # It has said CLOSE: what it said before counts, and has its turn.
             return True
         self.end(End.DONE)
+        # It may stay open for a while, and reads no more.
+        self._give_parser_back()
         return self._stays_open_to_write()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Take note that the socket is gone."""
+        self._give_parser_back()
+        self._gone()
+
+    def _give_parser_back(self) -> None:
         parser, self._parser = self._parser, None
         if parser is not None:
             self._service.parsers.take_back(parser)
-        self._gone()
 
     # Reading.
 

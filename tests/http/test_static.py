@@ -287,3 +287,72 @@ async def test_a_directory_that_vanishes_leaves_not_found(open_static: Open, sit
     site = await open_static()
     await asyncio.to_thread(site_directory.rename, site_directory.parent / "moved")
     assert (await site.get("/static/hello.txt")).status == 404
+
+
+HIDDEN = [
+    *(".env", ".env.gz", ".git/config", "css/.htpasswd", ".hidden.css", "..."),
+    *(".well-known/.secret", "css/.well-known/x"),
+]
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plainly": lambda path: path,
+    "with an escaped dot": lambda path: path.replace(".", "%2e"),
+    "with all escaped": lambda path: "".join(f"%{ord(character):02X}" for character in path),
+    "with a slash behind it": lambda path: path + "/",
+    "with a query": lambda path: path + "?a=b",
+    "with a backslash": lambda path: path.replace("/", "%5c"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("path", HIDDEN)
+async def test_what_begins_with_a_dot_is_not_there_unless_asked_for(
+    open_static: Open, site_directory: Path, path: str, spelling: str
+) -> None:
+    file = site_directory / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("secret")
+    for mount in ("", "/static"):
+        site = await open_static(mount=mount, enable_directory_listing=True)
+        missing = await site.get(f"{mount}/nothing")
+        reply = await site.get(f"{mount}/{SPELLINGS[spelling](path)}")
+        assert (
+            (reply.status, reply.text) == (missing.status, missing.text) == (404, "There is no such file\n")
+        )
+    asking = await open_static(serve_dotfiles=True)
+    assert (await asking.get(f"/static/{path}")).text == "secret"
+
+
+async def test_directories_that_begin_with_a_dot_are_not_listed(
+    open_static: Open, site_directory: Path
+) -> None:
+    (site_directory / ".git").mkdir()
+    (site_directory / ".env").write_text("secret")
+    hiding = await open_static(enable_directory_listing=True)
+    assert (await hiding.get("/static/.git")).status == (await hiding.get("/static/.git/")).status == 404
+    page = (await hiding.get("/static/")).text
+    assert "hello.txt" in page
+    assert ".env" not in page
+    assert ".git" not in page
+    page = (
+        await (await open_static(enable_directory_listing=True, serve_dotfiles=True)).get("/static/")
+    ).text
+    assert ".env" in page
+    assert ".git" in page
+
+
+async def test_what_is_well_known_is_served_at_the_root_of_a_site_only(
+    open_static: Open, site_directory: Path
+) -> None:
+    challenge = site_directory / ".well-known" / "acme-challenge" / "token"
+    challenge.parent.mkdir(parents=True)
+    challenge.write_text("proof")
+    assert (await (await open_static(mount="")).get("/.well-known/acme-challenge/token")).text == "proof"
+    assert (await (await open_static()).get("/static/.well-known/acme-challenge/token")).status == 404
+
+
+async def test_a_link_may_lead_to_what_begins_with_a_dot(open_static: Open, site_directory: Path) -> None:
+    # So Kubernetes mounts a ConfigMap: it can be replaced in one step.
+    (site_directory / "..2026_12_01").mkdir()
+    (site_directory / "..2026_12_01" / "mounted.txt").write_text("new")
+    (site_directory / "mounted.txt").symlink_to("..2026_12_01/mounted.txt")
+    assert (await (await open_static()).get("/static/mounted.txt")).text == "new"

@@ -148,12 +148,15 @@ class StaticFileOptions(msgspec.Struct, frozen=True, kw_only=True):
         cache_timeout_s: seconds browsers may keep a file [`cache_timeout`]; null sends no caching header.
             Default 43,200 (12 hours).
         default_file: file served for a directory, such as `index.html`. Default: none.
+        serve_dotfiles: whether files and directories whose names begin with a dot are served and listed. Where this
+            is off they are not there, except for `.well-known` at the root of a site (RFC 8615). Default false.
     """
 
     enable_directory_listing: bool = False
     mime_types: dict[NonEmpty, NonEmpty] = msgspec.field(default_factory=dict)
     cache_timeout_s: Annotated[int, Meta(ge=0)] | None = msgspec.field(name="cache_timeout", default=43200)
     default_file: NonEmpty | None = None
+    serve_dotfiles: bool = False
 
 
 class StaticOptions(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="static"):

@@ -22,6 +22,8 @@ from heliograph.http.options import StaticOptions
 MAX_LISTED_ENTRIES = 10_000
 """Entries a directory listing shows at most."""
 
+WELL_KNOWN = ".well-known"
+
 # Types browsers insist on, whatever the machine's own table says or lacks.
 _MEDIA_TYPES = {
     ".css": "text/css",
@@ -66,6 +68,7 @@ class StaticService(StaticFiles):
         self._listing = options.options.enable_directory_listing
         self._default_file = options.options.default_file
         cache_timeout_s = options.options.cache_timeout_s
+        self._serves_dotfiles = options.options.serve_dotfiles
         self._cache_control = None if cache_timeout_s is None else f"public, max-age={cache_timeout_s}"
         overrides = options.options.mime_types.items()
         self._media_types = _MEDIA_TYPES | {
@@ -85,7 +88,7 @@ class StaticService(StaticFiles):
             allow = {"Allow": "GET, HEAD"}
             return PlainTextResponse("Files answer GET and HEAD only\n", status_code=405, headers=allow)
         path = _relative_path(scope)
-        if path is None:
+        if path is None or not self._may_name(path, scope):
             return _not_found()
         try:
             return await anyio.to_thread.run_sync(self._find, path, scope)
@@ -94,6 +97,19 @@ class StaticService(StaticFiles):
         except OSError:
             # A name the file system does not take, such as one that is too long.
             return _not_found()
+
+    def _may_name(self, path: str, scope: Scope) -> bool:
+        """Return whether no part of a path is hidden by its name.
+
+        `.git`, `.env`, `.htpasswd` get into a directory without anybody meaning to publish them. `.well-known` at a
+        site's root is there for nothing else (RFC 8615). It is the asked name that counts: a link may lead to a hidden
+        one, as those of mounted volumes do.
+        """
+        if self._serves_dotfiles:
+            return True
+        first, *others = path.split("/")
+        is_well_known = first == WELL_KNOWN and not scope.get("root_path")
+        return (is_visible(first) or is_well_known) and all(is_visible(name) for name in others)
 
     def _find(self, path: str, scope: Scope) -> Response:
         """Answer for the file or directory at `path`; runs in a thread, since it reads the disk."""
@@ -117,7 +133,7 @@ class StaticService(StaticFiles):
             return _redirect_to_directory(scope)
         if found is not None and has_default:
             return self._file(default_path, found, scope)
-        return _listing_page(full_path, scope["path"])
+        return _listing_page(full_path, scope["path"], shows_dotfiles=self._serves_dotfiles)
 
     def _file(self, full_path: str, found: os.stat_result, scope: Scope) -> Response:
         if not os.access(full_path, os.R_OK):
@@ -224,7 +240,12 @@ def _redirect_to_directory(scope: Scope) -> Response:
     return RedirectResponse(location, status_code=302)
 
 
-def _listing_page(directory: str, path: str) -> Response:
+def is_visible(name: str) -> bool:
+    """Return whether a file is served and listed without being asked for in the configuration."""
+    return not name.startswith(".")
+
+
+def _listing_page(directory: str, path: str, *, shows_dotfiles: bool) -> Response:
     with os.scandir(directory) as entries:
         names: list[str] = []
         complete = True
@@ -232,6 +253,8 @@ def _listing_page(directory: str, path: str) -> Response:
             if len(names) == MAX_LISTED_ENTRIES:
                 complete = False
                 break
+            if not shows_dotfiles and not is_visible(entry.name):
+                continue
             names.append(entry.name + ("/" if entry.is_dir() else ""))
     title = html.escape(f"Files in {path}")
     return HTMLResponse(

@@ -161,7 +161,9 @@ class TestRequest:
     ) -> None:
         monkeypatch.setattr(exchange, "BODY_TIMEOUT_S", 0.05)
         connection = await Connection.open(node.address)
-        await connection.send(b'POST /notify HTTP/1.1\r\nContent-Length: 100\r\n\r\n{"topic":')
+        await connection.send(
+            b'POST /notify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"topic":'
+        )
         response = await connection.response()
         assert response.status == 408
         assert response.json["error"] == "the body did not arrive in time"
@@ -172,7 +174,7 @@ class TestRequest:
     ) -> None:
         monkeypatch.setattr(exchange, "BODY_TIMEOUT_S", 0.05)
         connection = await Connection.open(node.address)
-        await connection.send(b"POST /notify HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
+        await connection.send(b"POST /notify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
 
         async def trickle() -> None:
             while True:
@@ -187,7 +189,9 @@ class TestRequest:
 
     async def test_that_expects_to_be_told_to_go_on_is_told(self, node: RunningNode) -> None:
         connection = await Connection.open(node.address)
-        await connection.send(b"POST /notify HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 25\r\n\r\n")
+        await connection.send(
+            b"POST /notify HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 25\r\n\r\n"
+        )
         assert (await connection.response()).status == 100
         await connection.send(b'{"topic":"com.example.t"}')
         assert (await connection.response()).status == 200
@@ -196,7 +200,7 @@ class TestRequest:
     async def test_that_is_too_long_is_not_told_to_go_on(self, node: RunningNode) -> None:
         connection = await Connection.open(node.address)
         await connection.send(
-            b"POST /notify HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9999\r\n\r\n"
+            b"POST /notify HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999\r\n\r\n"
         )
         assert (await connection.response()).status == 413
         connection.abort()

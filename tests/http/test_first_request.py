@@ -22,7 +22,7 @@ async def test_has_the_time_for_a_head_from_its_beginning_on(door: Door) -> None
     wire.protocol.data_received(b"GET / HT")
     assert list(door.port.silent) == []
     timer = wire.protocol._head_timer
-    wire.protocol.data_received(b"TP/1.1\r\n")
+    wire.protocol.data_received(b"TP/1.1\r\nHost: localhost\r\n")
     assert wire.protocol._head_timer is timer
     assert timer.when() == pytest.approx(due_s)
     wire.protocol.data_received(b"\r\n")
@@ -39,7 +39,7 @@ async def test_that_says_nothing_is_closed_without_a_word(door: Door) -> None:
     door.port.silent._missed(wire.protocol)
     assert wire.is_closed
     assert wire.written == b""
-    wire.protocol.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    wire.protocol.data_received(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert wire.written == b""
     wire.protocol.connection_lost(None)
     assert door.counters.connections == 0

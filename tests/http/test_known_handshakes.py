@@ -56,7 +56,7 @@ async def test_the_first_of_a_kind_makes_no_connection_of_http(
 
 
 async def test_behind_another_request_is_left_to_http(door: Door) -> None:
-    behind = b"GET / HTTP/1.1\r\n\r\n" + HANDSHAKE % KEY
+    behind = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + HANDSHAKE % KEY
     assert read_upgrade(behind, limit_bytes=MAX_HEADER_BYTES) is None
     written, _, is_websocket = await door.answer(behind)
     assert not is_websocket
@@ -172,7 +172,9 @@ KEYS = st.one_of(
         ]
     ),
 )
-BEHIND = st.sampled_from([b"", b"", masked_frame(PING, b"!"), b"\r\n", b"GET / HTTP/1.1\r\n\r\n", b"1234"])
+BEHIND = st.sampled_from(
+    [b"", b"", masked_frame(PING, b"!"), b"\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"1234"]
+)
 
 
 @st.composite

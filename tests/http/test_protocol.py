@@ -39,7 +39,7 @@ class TestHeaders:
 
     async def test_that_trickle_are_told_so(self, node: RunningNode) -> None:
         connection = await Connection.open(node.address)
-        await connection.send(b"GET / HTTP/1.1\r\nX: ")
+        await connection.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
 
         async def trickle() -> None:
             while True:
@@ -113,7 +113,7 @@ class TestConnection:
 
     async def test_that_stands_still_in_a_body_nobody_reads_is_closed(self, node: RunningNode) -> None:
         connection = await Connection.open(node.address)
-        await connection.send(b"POST /nothing HTTP/1.1\r\nContent-Length: 100\r\n\r\n")
+        await connection.send(b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
         assert (await connection.response()).status == 404
         await connection.send(b"x")
         assert await connection.ends() == b""

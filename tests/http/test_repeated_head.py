@@ -302,7 +302,7 @@ class TestNotKnown:
         wire.protocol.data_received(post(1))
         request = wire.protocol.cycle
         head = HEAD.replace(b"Host: a", b"Content-Length: 36") % b"36"
-        request.raw_headers = [
+        request.head.headers = [
             (b"content-length", b"36"),
             (b"content-type", b"x"),
             (b"content-length", b"36"),
@@ -368,7 +368,7 @@ OTHERS = st.sampled_from(
         b"\r\n",
         b"\n",
         b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"POST ",
         HEAD % b"3",
     ]

@@ -49,7 +49,6 @@ async def test_a_post_is_no_visit(node: RunningNode) -> None:
 
 async def test_what_the_request_says_is_escaped(node: RunningNode) -> None:
     target = "/ws/%3Cscript%3Ealert(1)%3C/script%3E"
-    headers = {"Accept": BROWSER, "Host": "a<script>b"}
-    page = (await request(node.address, "GET", target, headers=headers)).body.decode()
+    page = (await request(node.address, "GET", target, headers={"Accept": BROWSER})).body.decode()
     assert "<script" not in page
     assert "&lt;script&gt;" in page

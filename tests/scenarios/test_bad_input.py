@@ -71,46 +71,68 @@ HTTP_TABLE: list[tuple[str, bytes, int, str]] = [
     ("garbage", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03garbage\r\n\r\n", 400, NOT_HTTP),
     ("RawSocket", b"\x7f\xf1\x00\x00", 400, NOT_HTTP),
     ("an unknown version", b"GET / HTTP/3.0\r\n\r\n", 400, NOT_HTTP),
-    ("an impossible target", b"GET http:///\x01 HTTP/1.1\r\n\r\n", 400, NOT_HTTP),
+    ("an impossible target", b"GET http:///\x01 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, NOT_HTTP),
     ("an asterisk", b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404, "nothing is served at *"),
     (
         "two lengths",
-        b"POST /notify HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /notify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         400,
         NOT_HTTP,
     ),
     (
         "a length and chunks",
-        b"POST /notify HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /notify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         400,
         NOT_HTTP,
     ),
-    ("a control character in a header", b"GET / HTTP/1.1\r\nA: x\x01y\r\n\r\n", 400, NOT_HTTP),
-    ("one oversized header", b"GET / HTTP/1.1\r\nA: " + b"x" * 70 * KIB, 431, TOO_MUCH_HEADER),
-    ("many headers at once", b"GET / HTTP/1.1\r\n" + b"A: xxxxxx\r\n" * 7000 + b"\r\n", 431, TOO_MUCH_HEADER),
+    (
+        "a control character in a header",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nA: x\x01y\r\n\r\n",
+        400,
+        NOT_HTTP,
+    ),
+    (
+        "one oversized header",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"x" * 70 * KIB,
+        431,
+        TOO_MUCH_HEADER,
+    ),
+    (
+        "many headers at once",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: xxxxxx\r\n" * 7000 + b"\r\n",
+        431,
+        TOO_MUCH_HEADER,
+    ),
     ("an oversized target", b"GET /" + b"x" * 70 * KIB + b" HTTP/1.1\r\n\r\n", 431, TOO_MUCH_HEADER),
     (
         "endless trailers",
-        b"POST /notify HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: xxxxxx\r\n" * 7000,
+        b"POST /notify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        + b"A: xxxxxx\r\n" * 7000,
         431,
         TOO_MUCH_HEADER,
     ),
     (
         "an endless trailer",
-        b"POST /notify HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " + b"x" * 300 * KIB,
+        b"POST /notify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: "
+        + b"x" * 300 * KIB,
         431,
         TOO_MUCH_HEADER,
     ),
-    ("an unknown path", b"GET /nothing HTTP/1.1\r\n\r\n", 404, "nothing is served at /nothing"),
+    (
+        "an unknown path",
+        b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        404,
+        "nothing is served at /nothing",
+    ),
     (
         "plain HTTP for a WebSocket",
-        b"GET /ws HTTP/1.1\r\n\r\n",
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n",
         426,
         "this is a WAMP endpoint: connect with a WebSocket and a subprotocol such as wamp.2.cbor",
     ),
     (
         "another upgrade",
-        b"GET /nothing HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
         404,
         "nothing is served at /nothing",
     ),
@@ -173,13 +195,13 @@ HTTP_TABLE: list[tuple[str, bytes, int, str]] = [
     ("an oversized body", post(b" " * 70 * KIB), 413, "the body may have at most 65536 bytes"),
     (
         "an oversized body announced",
-        b"POST /notify HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+        b"POST /notify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n",
         413,
         "the body may have at most 65536 bytes",
     ),
     (
         "an oversized body in chunks",
-        b"POST /notify HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"POST /notify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         + (b"400\r\n" + b" " * KIB + b"\r\n") * 70,
         413,
         "the body may have at most 65536 bytes",
@@ -241,7 +263,9 @@ async def test_garbage_behind_a_good_request_does_not_cost_it_its_answer(router:
 
 async def test_a_request_behind_another_upgrade_is_not_answered_twice(router: RouterProcess) -> None:
     connection = await Connection.open(router.address)
-    await connection.send(b"GET /nothing HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")
+    await connection.send(
+        b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+    )
     await connection.send(b"garbage")
     assert (await connection.response()).status == 404
     assert await connection.ends() == b""
@@ -249,7 +273,7 @@ async def test_a_request_behind_another_upgrade_is_not_answered_twice(router: Ro
 
 async def test_a_flood_of_requests_in_one_segment_is_cut_off(router: RouterProcess) -> None:
     connection = await Connection.open(router.address)
-    await connection.send(b"GET /nothing HTTP/1.1\r\n\r\n" * 5000)
+    await connection.send(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000)
     answered = (await connection.ends()).count(b"HTTP/1.1 404")
     assert 0 < answered < 5000
 
@@ -672,7 +696,7 @@ EARLY: list[tuple[str, bytes]] = [
         "after an acknowledged PUBLISH",
         upgrade_request() + frame(TEXT, HELLO) + frame(TEXT, b'[16,1,{"acknowledge":true},"com.example.t"]'),
     ),
-    ("within a body", b"POST /notify HTTP/1.1\r\nContent-Length: 100\r\n\r\n{"),
+    ("within a body", b"POST /notify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"),
     ("before a slow answer", http_request("GET", "/metrics")),
 ]
 

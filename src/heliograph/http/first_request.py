@@ -53,12 +53,12 @@ class FirstRequest(asyncio.Protocol):
         """Open a WebSocket if that is plainly asked for; whatever is wrong with one is for HTTP to say."""
         port = self._port
         request = read_upgrade(data, limit_bytes=port.options.max_header_bytes)
-        if request is None or port.paths.in_lane(request.target) is not None:
+        if request is None or port.paths.in_lane(request.head.target) is not None:
             return False
-        service = port.websocket_for(request.target, request.headers)
-        if service is None:
+        service = port.websocket_for(request.head)
+        if service is None or request.head.has_content:
             return False
-        handshake = Handshake(request.method, headers_by_name(request.headers))
+        handshake = Handshake(request.head.method.decode("ascii"), headers_by_name(request.head.headers))
         try:
             opening = service.accept(handshake, self._transport, data[request.head_bytes :])
         except HandshakeRefused:

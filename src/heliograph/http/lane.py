@@ -16,9 +16,10 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from heliograph.http import exchange
-from heliograph.http.exchange import HttpError, headers_by_name
+from heliograph.http.exchange import HttpError
 
 if TYPE_CHECKING:
+    from heliograph.http.head import Head
     from heliograph.http.protocol import GuardedHttpProtocol
     from heliograph.http.repeated_head import RepeatedHead
 
@@ -100,14 +101,13 @@ class LaneRequest:
     Args:
         connection: it came on.
         service: answers it.
-        method: in capitals.
-        raw_headers: names in lower case, and values.
+        head: of the request.
         keep_alive: whether the connection outlives the answer.
     """
 
     __slots__ = (
         "_answered", "_body_timer", "_connection", "_is_started", "_is_too_long", "_pieces", "_size", "_work", "begin",
-        "disconnected", "header_lines", "keep_alive", "method", "more_body", "raw_headers", "response_complete",
+        "disconnected", "head", "header_lines", "keep_alive", "method", "more_body", "response_complete",
         "response_started", "service",
     )  # fmt: skip
 
@@ -115,15 +115,14 @@ class LaneRequest:
         self,
         connection: GuardedHttpProtocol,
         service: LaneService,
-        method: bytes,
-        raw_headers: list[tuple[bytes, bytes]],
+        head: Head,
         *,
         keep_alive: bool,
     ) -> None:
         self._connection = connection
         self.service = service
-        self.method = method
-        self.raw_headers = raw_headers
+        self.head = head
+        self.method = head.method
         self.keep_alive = keep_alive
         self.header_lines = b""
         self.more_body = True
@@ -143,21 +142,13 @@ class LaneRequest:
         """The address the connection came in on."""
         return self._connection.server
 
-    def _headers(self) -> dict[bytes, bytes]:
-        """Return the headers by name; one that came several times is joined by commas."""
-        headers = dict(self.raw_headers)
-        if len(headers) != len(self.raw_headers):
-            joined = headers_by_name(self.raw_headers)
-            return {name.encode("latin-1"): value.encode("latin-1") for name, value in joined.items()}
-        return headers
-
     begin: Begin
     """What is to be done with the body; set by the service that admits the request."""
 
     @classmethod
     def admitted_before(cls, connection: GuardedHttpProtocol, head: RepeatedHead) -> LaneRequest:
         """Return a request that is all there, and whose head was let in when it came first."""
-        request = cls(connection, head.service, head.method, [], keep_alive=True)
+        request = cls(connection, head.service, head.head, keep_alive=True)
         request.header_lines = head.header_lines
         request.begin = head.begin
         request.more_body = False
@@ -183,7 +174,7 @@ class LaneRequest:
         self._is_started = True
         self._connection.port.turn.spend(UNITS_A_REQUEST)
         try:
-            headers = self._headers()
+            headers = self.head.fields
             self.service.admit(self, headers)
             if self.response_complete:
                 return

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-import httptools
-
 from heliograph.http.exchange import AsgiApplication, Receive, Scope, Send, answer_text
 from heliograph.http.lane import LaneService
 
@@ -37,10 +35,8 @@ class Paths:
         service = self._lane_targets.get(target)
         if service is not None or not self._has_lane:
             return service
-        try:
-            path = unquote(httptools.parse_url(target).path.decode("ascii"))
-        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError, AttributeError):
-            # An application's protocol has its own answer to that.
+        path = path_of(target)
+        if names_nothing(path):
             return None
         name = _first_component(path)
         service = self._lane.get(name)
@@ -48,6 +44,9 @@ class Paths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; `root_path` tells the service where it is mounted."""
+        if names_nothing(scope["path"]):
+            await _not_found(scope, receive, send)
+            return
         name = _first_component(scope["path"])
         service = self._services.get(name)
         if service is None:
@@ -55,6 +54,24 @@ class Paths:
         else:
             scope["root_path"] = f"/{name}"
             await service(scope, receive, send)
+
+
+def path_of(target: bytes) -> str:
+    """Return the path of a request's target, which is ASCII, without escapes."""
+    path = target.partition(b"?")[0].decode("ascii")
+    return unquote(path) if "%" in path else path
+
+
+def names_nothing(path: str) -> bool:
+    """Return whether a path, without escapes, names nothing that could be served.
+
+    A proxy that forbids some paths resolves `/closed/../open` before it looks, and may pass it on as it came: it must
+    not lead to `closed` here. Clients resolve such paths themselves (RFC 3986, section 5.2.4). And `%00` "should be
+    rejected if the application is not expecting to receive raw data within a component" (section 7.3).
+    """
+    if "/." in path and any(segment in (".", "..") for segment in path.split("/")):
+        return True
+    return "\0" in path
 
 
 def _first_component(path: str) -> str:

@@ -9,11 +9,12 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from heliograph.http.first_request import FirstRequest
+from heliograph.http.head import Head
 from heliograph.http.known_handshakes import KnownHandshakes
 from heliograph.http.lane import JSON, LaneRequest
-from heliograph.http.paths import Paths
+from heliograph.http.paths import Paths, names_nothing, path_of
 from heliograph.http.protocol import GuardedHttpProtocol
-from heliograph.http.upgrade_request import Headers, upgrade_asked
+from heliograph.http.upgrade_request import upgrades_to_websocket
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deadlines import Deadlines
 from heliograph.transports.options import HttpGuardOptions
@@ -82,18 +83,12 @@ class HttpPort:
         """
         return GuardedHttpProtocol(self, self._config, self._loop, head_due_s)
 
-    def websocket_for(self, target: bytes, headers: Headers) -> WebSocketService | None:
-        """Return what takes the connection of an upgrade over; None if it is to be answered as any request.
-
-        Args:
-            target: of the request.
-            headers: of the request.
-        """
-        # Other upgrades, such as h2c, are left alone.
-        if upgrade_asked(headers) != b"websocket":
+    def websocket_for(self, head: Head) -> WebSocketService | None:
+        """Return what takes the connection of an upgrade over; None if it is to be answered as any request."""
+        if not upgrades_to_websocket(head.fields):
             return None
-        path = target.partition(b"?")[0].decode("latin-1")
-        return self.websocket_at(path.strip("/"))
+        path = path_of(head.target)
+        return None if names_nothing(path) else self.websocket_at(path.strip("/"))
 
     async def drain(self, timeout_s: float) -> None:
         """Let requests under way end, for at most `timeout_s` seconds, and close all connections."""

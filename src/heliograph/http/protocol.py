@@ -11,7 +11,7 @@ import asyncio
 import http
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httptools
 from uvicorn.config import Config
@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name
+from heliograph.http.head import Head, HeadRefused, judged_head
 from heliograph.http.lane import BODY_BYTES_A_UNIT, UNITS_A_REQUEST, LaneRequest, LaneService
 from heliograph.http.repeated_head import RepeatedHead, repeated_head
 from heliograph.http.upgrade_request import HEADER_PUNCTUATION_BYTES
@@ -32,16 +33,11 @@ if TYPE_CHECKING:
 PIPELINED_REQUESTS = 16
 """Requests of one connection that may wait while one is answered."""
 
+FRAMING_GRANTED = 8
+"""Bytes that a chunk's size and extensions may have for each byte of its content, beside as many as a head may have."""
+
 HEADS_TRIED = 8
 """Heads of one connection that are kept without being seen again, before its client is believed to repeat none."""
-
-
-class _HeadTooLarge(Exception):  # noqa: N818 - what the parser is stopped with
-    """Target, headers and trailers of one request are more than allowed."""
-
-
-class _TooManyRequests(Exception):  # noqa: N818 - what the parser is stopped with
-    """More requests than may wait came in one go."""
 
 
 class GuardedHttpProtocol(HttpToolsProtocol):
@@ -56,6 +52,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     # Requests of the lane stand among uvicorn's own.
     cycle: Any
+    scheme: Literal["http", "https"]
     pipeline: deque[tuple[Any, Any]]
 
     def __init__(
@@ -89,6 +86,9 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         # Bytes the parser was fed since it last completed a head or handed on a piece of a body.
         self._unparsed_bytes = 0
+        # What a body in chunks has brought beside its content, less what is granted for that. Bytes that come with the
+        # head are not counted.
+        self._framing_bytes = 0
         # Whether what comes is no longer read, because the connection ends with the answers that are owed.
         self._is_deaf = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -139,6 +139,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         self._unparsed_bytes += len(data)
+        self._framing_bytes += len(data)
         failure: Exception | None = None
         try:
             self.parser.feed_data(data)
@@ -152,7 +153,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if failure is not None:
             self._on_failure(failure, data)
         elif self._unparsed_bytes > self._max_header_bytes:
-            self._refuse(431, f"headers may have at most {self._max_header_bytes} bytes")
+            self._refuse(431, self._head_too_large().text)
+        elif self._framing_bytes > self._max_header_bytes and not self._is_between_requests:
+            # "A server ought to limit the total length of chunk extensions received in a request" (RFC 9112, 7.1.1).
+            self._refuse(400, "the chunks have far more extensions than content")
         elif self._in_head:
             self._await_head()
         elif isinstance(self.cycle, LaneRequest):
@@ -201,10 +205,8 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if isinstance(failure, httptools.HttpParserUpgrade):
             self._upgrade(data[failure.args[0] :])
         # What a callback raises comes as the context of the parser's own error.
-        elif isinstance(failure.__context__, _HeadTooLarge):
-            self._refuse(431, f"headers may have at most {self._max_header_bytes} bytes")
-        elif isinstance(failure.__context__, _TooManyRequests):
-            self._refuse(429, f"at most {PIPELINED_REQUESTS} requests may wait for their answers")
+        elif isinstance(refused := failure.__context__, HeadRefused):
+            self._refuse(refused.status, refused.text)
         else:
             self._refuse(400, "this is not HTTP/1.1")
 
@@ -212,7 +214,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         """Note that a request begins."""
         self._is_between_requests = False
         if len(self.pipeline) >= PIPELINED_REQUESTS:
-            raise _TooManyRequests
+            raise HeadRefused(429, f"at most {PIPELINED_REQUESTS} requests may wait for their answers")
         self.url = b""
         self.headers = []
         self._head_bytes = 0
@@ -221,60 +223,66 @@ class GuardedHttpProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request's target."""
-        self._count_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > self._max_header_bytes:
+            raise self._head_too_large()
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or a trailer behind the body."""
+        """Take a header, or a trailer behind the body, which is counted and dropped."""
         self._head_bytes += len(name) + len(value) + HEADER_PUNCTUATION_BYTES
         if self._head_bytes > self._max_header_bytes:
-            raise _HeadTooLarge
-        self.headers.append((name.lower(), value))
+            raise self._head_too_large()
+        # "A recipient MUST NOT merge a received trailer field into the header section unless its corresponding header
+        # field definition explicitly permits" it (RFC 9112, section 7.1.2; RFC 9110, section 6.5.1).
+        if self._in_head:
+            # "A field value does not include leading or trailing whitespace." (section 5.5)
+            self.headers.append((name.lower(), value.rstrip()))
 
     def on_headers_complete(self) -> None:
         """Note that the request's headers are there."""
         fresh, self._fresh = self._fresh, None
         self._in_head = False
-        self._unparsed_bytes = 0
+        self._unparsed_bytes = self._framing_bytes = 0
         self._idle_since = None
         self._first_head_due_s = None
         if self._head_timer is not None:
             self._stop_head_timer()
-        service = self.port.paths.in_lane(self.url)
+        parser = self.parser
+        head = judged_head(
+            parser.get_method(), parser.get_http_version(), self.url, self.headers, scheme=self.scheme
+        )
+        service = self.port.paths.in_lane(head.target)
         if service is not None:
             self._learn_addresses()
-            self._begin_in_lane(service, fresh)
+            self._begin_in_lane(service, head, fresh)
             return
-        self._upgrading_to = self._upgrade_service() if self.parser.should_upgrade() else None
+        self._upgrading_to = self._upgrade_service(head) if parser.should_upgrade() else None
         if self._upgrading_to is None:
             self._learn_addresses()
-            self._begin_application()
+            self._begin_application(head)
 
     def _learn_addresses(self) -> None:
         if self.server is None and not self.transport.is_closing():
             self.server = get_local_addr(self.transport)
             self.client = get_remote_addr(self.transport)
 
-    def _begin_application(self) -> None:
-        url, headers = self.url, self.headers
+    def _begin_application(self, head: Head) -> None:
         super().on_message_begin()
-        self.url = url
+        self.url = head.target
         # uvicorn's scope refers to the list it has made.
-        self.headers.extend(headers)
+        self.headers.extend(head.headers)
         self.scope["extensions"] = {TRANSPORT_EXTENSION: {"transport": self.transport}}
-        self.expect_100_continue = any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in headers
-        )
+        self.expect_100_continue = head.fields.get(b"expect", b"").lower() == b"100-continue"
         super().on_headers_complete()
 
-    def _begin_in_lane(self, service: LaneService, fresh: bytes | None) -> None:
+    def _begin_in_lane(self, service: LaneService, head: Head, fresh: bytes | None) -> None:
         before = self.cycle
         parser = self.parser
         request = self.cycle = LaneRequest(
             self,
             service,
-            parser.get_method(),
-            self.headers,
+            head,
             # The parser stops at any upgrade.
             keep_alive=parser.should_keep_alive()
             and not parser.should_upgrade()
@@ -366,6 +374,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a piece of the request's body."""
         self._unparsed_bytes = 0
+        self._framing_bytes -= (1 + FRAMING_GRANTED) * len(body)
         cycle = self.cycle
         if type(cycle) is LaneRequest:
             cycle.feed(body)
@@ -395,21 +404,25 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             request, self._held_up = self._held_up, None
             self.port.turn.wait(request)
 
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self.port.options.max_header_bytes:
-            raise _HeadTooLarge
+    def _head_too_large(self) -> HeadRefused:
+        return HeadRefused(431, f"headers may have at most {self._max_header_bytes} bytes")
 
     def _should_upgrade(self) -> bool:
         return self._upgrading_to is not None
 
-    def _upgrade_service(self) -> WebSocketService | None:
+    def _upgrade_service(self, head: Head) -> WebSocketService | None:
         """Return what takes the request's connection over; None if it is to be answered as any request."""
         # HTTP/1.0 is answered as any request: "The method of the request MUST be GET, and the HTTP version MUST be at
         # least 1.1" (RFC 6455, section 4.1).
         if self.parser.get_http_version() != "1.1":
             return None
-        return self.port.websocket_for(self.url, self.headers)
+        service = self.port.websocket_for(head)
+        if service is not None and head.has_content:
+            # "content received in a GET request has no generally defined semantics [..] and might lead some
+            # implementations to reject the request" (RFC 9110, section 9.3.1): nobody would read it, or bound it.
+            raise HeadRefused(400, "a WebSocket's handshake has no body")
+        self.headers = head.headers
+        return service
 
     def _upgrade(self, early: bytes) -> None:
         service = self._upgrading_to

@@ -17,6 +17,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from heliograph.http.head import Head
     from heliograph.http.lane import Begin, LaneRequest, LaneService
 
 HEAD_BYTES = 2048
@@ -38,7 +39,7 @@ class RepeatedHead:
     """
 
     __slots__ = (
-        "_after_bytes", "_before_bytes", "after", "before", "begin", "header_lines", "limit_bytes", "method", "service",
+        "_after_bytes", "_before_bytes", "after", "before", "begin", "head", "header_lines", "limit_bytes", "service",
     )  # fmt: skip
 
     def __init__(self, before: bytes, after: bytes, request: LaneRequest) -> None:
@@ -46,7 +47,7 @@ class RepeatedHead:
         self.after = after
         self._before_bytes = len(before)
         self._after_bytes = len(after)
-        self.method: bytes = request.method
+        self.head: Head = request.head
         self.service: LaneService = request.service
         self.limit_bytes: int = request.service.limit_bytes
         self.begin: Begin = request.begin
@@ -81,7 +82,7 @@ def repeated_head(data: bytes, request: LaneRequest, *, most_bytes: int) -> Repe
     """
     lines, end, _ = data[:HEAD_BYTES].partition(b"\r\n\r\n")
     head = lines + end
-    names = [name for name, _ in request.raw_headers]
+    names = [name for name, _ in request.head.headers]
     if (
         not request.keep_alive
         or names.count(b"content-length") != 1

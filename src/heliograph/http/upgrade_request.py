@@ -3,36 +3,33 @@
 The parser of all requests reads it, but nothing is made that only a connection of HTTP needs: that would take 60 µs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import httptools
+from msgspec import Struct
+
+from heliograph.http.head import Head, HeaderLines, HeadRefused, judged_head
 
 _MARK = b"pgrade:"
 _MARKED_WITHIN = 4096
 
-Headers = Sequence[tuple[bytes, bytes]]
-"""Names in lower case, and values."""
-
 HEADER_PUNCTUATION_BYTES = len(b": \r\n")
 
 
-class UpgradeRequest:
-    """A request that asks for another protocol, as the parser tells of it.
+class _Request:
+    """What the parser tells of a request.
 
     Attributes:
-        method: of the request.
         target: of the request.
         headers: of the request.
-        head_bytes: of what was read, up to the end of the request.
     """
 
-    __slots__ = ("_requests", "head_bytes", "headers", "method", "target")
+    __slots__ = ("_is_in_head", "_requests", "headers", "target")
 
     def __init__(self) -> None:
-        self.method = ""
         self.target = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.head_bytes = 0
+        self.headers: HeaderLines = []
+        self._is_in_head = True
         self._requests = 0
 
     def on_message_begin(self) -> None:
@@ -44,8 +41,13 @@ class UpgradeRequest:
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        self.headers.append((name.lower(), value))
+        """Take a header; a trailer is none."""
+        if self._is_in_head:
+            self.headers.append((name.lower(), value.rstrip()))
+
+    def on_headers_complete(self) -> None:
+        """Note that what comes now is the body, and trailers."""
+        self._is_in_head = False
 
     def is_single(self, limit_bytes: int) -> bool:
         """Return whether this was one request, whose target and headers have no more than `limit_bytes`."""
@@ -53,6 +55,18 @@ class UpgradeRequest:
             len(name) + len(value) + HEADER_PUNCTUATION_BYTES for name, value in self.headers
         )
         return self._requests == 1 and size <= limit_bytes
+
+
+class UpgradeRequest(Struct):
+    """A handshake that came whole.
+
+    Attributes:
+        head: of the request.
+        head_bytes: of what was read, up to the end of the request.
+    """
+
+    head: Head
+    head_bytes: int
 
 
 def read_upgrade(data: bytes, *, limit_bytes: int) -> UpgradeRequest | None:
@@ -64,30 +78,39 @@ def read_upgrade(data: bytes, *, limit_bytes: int) -> UpgradeRequest | None:
     """
     if data.find(_MARK, 0, _MARKED_WITHIN) < 0:
         return None
-    request = UpgradeRequest()
+    request = _Request()
     parser = httptools.HttpRequestParser(request)
     # As uvicorn's protocol does, so that both read the same.
     parser.set_dangerous_leniencies(lenient_data_after_close=True)
     try:
         parser.feed_data(data)
     except httptools.HttpParserUpgrade as upgrade:
-        request.head_bytes = upgrade.args[0]
+        head_bytes = upgrade.args[0]
     except httptools.HttpParserError:
         return None
     else:
         return None
-    request.method = parser.get_method().decode("ascii")
-    is_usual = parser.get_http_version() == "1.1" and request.is_single(limit_bytes)
-    return request if is_usual else None
+    version = parser.get_http_version()
+    if version != "1.1" or not request.target.startswith(b"/") or not request.is_single(limit_bytes):
+        return None
+    try:
+        head = judged_head(parser.get_method(), version, request.target, request.headers, scheme="http")
+    except HeadRefused:
+        return None
+    return UpgradeRequest(head, head_bytes)
 
 
-def upgrade_asked(headers: Headers) -> bytes | None:
-    """Return what `Upgrade` asks for, in lower case; None where `Connection` does not name it (RFC 9110, 7.8)."""
-    connection: list[bytes] = []
-    upgrade = None
-    for name, value in headers:
-        if name == b"connection":
-            connection = [option.lower().strip() for option in value.split(b",")]
-        elif name == b"upgrade":
-            upgrade = value.lower()
-    return upgrade if b"upgrade" in connection else None
+def upgrades_to_websocket(fields: Mapping[bytes, bytes]) -> bool:
+    """Return whether a request asks for WebSocket; other upgrades, such as h2c, are left alone.
+
+    Args:
+        fields: the headers by name.
+    """
+    # "A sender of Upgrade MUST also send an "Upgrade" connection option in the Connection header field" (RFC 9110,
+    # section 7.8). Both are lists.
+    return _names(fields, b"upgrade", b"websocket") and _names(fields, b"connection", b"upgrade")
+
+
+def _names(fields: Mapping[bytes, bytes], field: bytes, wanted: bytes) -> bool:
+    value = fields.get(field, b"").lower()
+    return value == wanted or wanted in [item.strip() for item in value.split(b",")]

@@ -42,6 +42,7 @@ from heliograph.ports import (
     PathServices,
     Port,
     Shared,
+    guard_of,
     rawsocket_port,
     universal_port,
     web_port,
@@ -209,9 +210,9 @@ class Node:
             turn=self._turn,
             counters=counters,
             loop=self._loop,
+            guard=guard_of(transport),
             descriptors=self._descriptors,
         )
-
         if isinstance(transport, RawSocketTransportOptions):
             return rawsocket_port(name, transport, shared)
         if isinstance(transport, WebSocketTransportOptions):
@@ -233,23 +234,23 @@ class Node:
             elif isinstance(options, LongPollPathOptions):
                 _add_longpoll(by_kind, path, options, shared)
             elif isinstance(options, PublisherOptions | CallerOptions):
-                by_kind.lane[path] = self._bridge_path(options, shared.router, f"{name}.{path}")
+                by_kind.lane[path] = self._bridge_path(options, shared, f"{name}.{path}")
             else:
-                by_kind.applications[path] = self._service(options, worker, f"{name}.{path}")
+                by_kind.applications[path] = self._service(options, worker, shared, f"{name}.{path}")
         return by_kind
 
     def _bridge_path(
-        self, options: PublisherOptions | CallerOptions, router: Router, name: str
+        self, options: PublisherOptions | CallerOptions, shared: Shared, name: str
     ) -> BridgePath:
         # Each kind is imported when a configuration has it: the router's memory is part of what it promises.
         if isinstance(options, PublisherOptions):
             from heliograph.http.publisher import publisher_path
 
-            path = publisher_path(options, router, self._turn)
+            path = publisher_path(options, shared.router, self._turn, shared.trust.hosts)
         else:
             from heliograph.http.caller import caller_path
 
-            path = caller_path(options, router)
+            path = caller_path(options, shared.router, shared.trust.hosts)
         self._bridges.append((name, path))
         return path
 
@@ -257,6 +258,7 @@ class Node:
         self,
         options: WsgiOptions | StaticOptions | MetricsOptions,
         worker: RouterWorker,
+        shared: Shared,
         name: str,
     ) -> AsgiApplication:
         # As above, imported when it is there.
@@ -271,7 +273,7 @@ class Node:
             from heliograph.http.static import StaticService
 
             return StaticService(options, self._directory)
-        return MetricsPath(self.metrics)
+        return MetricsPath(self.metrics, shared.trust.hosts)
 
 
 def _add_longpoll(services: PathServices, path: str, options: LongPollPathOptions, shared: Shared) -> None:
@@ -282,7 +284,7 @@ def _add_longpoll(services: PathServices, path: str, options: LongPollPathOption
         options, router=shared.router, turn=shared.turn, counters=shared.counters, loop=shared.loop
     )
     services.longpolls.append(service)
-    services.applications[path] = LongPollPath(service)
+    services.applications[path] = LongPollPath(service, shared.trust)
 
 
 def run(options: NodeOptions, *, node_directory: Path) -> int:

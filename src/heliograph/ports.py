@@ -17,9 +17,10 @@ from heliograph.routing.router import Router
 from heliograph.transports.connection_limit import REFUSED_OVER_HTTP, ConnectionLimit
 from heliograph.transports.connection_service import ConnectionService
 from heliograph.transports.counters import TransportCounters
+from heliograph.transports.http_options import HttpGuardOptions
+from heliograph.transports.http_trust import trust_of
 from heliograph.transports.listener import ListenFailed, addresses, listen
 from heliograph.transports.options import (
-    HttpGuardOptions,
     RawSocketServiceOptions,
     RawSocketTransportOptions,
     TcpEndpoint,
@@ -73,6 +74,7 @@ class Shared:
         counters: of the port.
         loop: the event loop.
         descriptors: tell when connections have used all but a reserve; None for a port that may use that.
+        guard: limits of its HTTP requests, and what is believed of them.
     """
 
     def __init__(
@@ -83,17 +85,25 @@ class Shared:
         counters: TransportCounters,
         loop: asyncio.AbstractEventLoop,
         descriptors: Descriptors | None = None,
+        guard: HttpGuardOptions | None = None,
     ) -> None:
         self.router = router
         self.turn = turn
         self.counters = counters
         self.loop = loop
         self.descriptors = descriptors
+        self.guard = guard or HttpGuardOptions()
+        self.trust = trust_of(self.guard)
 
     def websocket(self, options: WebSocketServiceOptions) -> WebSocketService:
         """Return a WebSocket endpoint on this port."""
         return WebSocketService(
-            options, router=self.router, turn=self.turn, counters=self.counters, loop=self.loop
+            options,
+            router=self.router,
+            turn=self.turn,
+            counters=self.counters,
+            loop=self.loop,
+            trust=self.trust,
         )
 
     def rawsocket(self, options: RawSocketServiceOptions) -> RawSocketService:
@@ -102,21 +112,28 @@ class Shared:
             options, router=self.router, turn=self.turn, counters=self.counters, loop=self.loop
         )
 
-    def http(
-        self,
-        paths: Paths,
-        websocket_at: Callable[[str], WebSocketService | None],
-        options: HttpGuardOptions,
-    ) -> HttpPort:
+    def http(self, paths: Paths, websocket_at: Callable[[str], WebSocketService | None]) -> HttpPort:
         """Return the HTTP side of this port."""
         return HttpPort(
             paths,
             websocket_at,
             turn=self.turn,
-            options=options,
+            options=self.guard,
             counters=self.counters,
             loop=self.loop,
+            trust=self.trust,
         )
+
+
+def guard_of(options: ListeningOptions) -> HttpGuardOptions | None:
+    """Return what a transport's options say about its HTTP requests, None where they say nothing."""
+    if isinstance(options, WebTransportOptions):
+        return options.options
+    if isinstance(options, WebSocketTransportOptions):
+        return options.http
+    if isinstance(options, UniversalTransportOptions) and options.web is not None:
+        return options.web.options
+    return None
 
 
 class Port:
@@ -233,7 +250,7 @@ def web_port(
         shared: what the port's parts have in common.
         paths: what answers at its paths.
     """
-    http = shared.http(Paths(paths.applications, paths.lane), paths.websockets.get, options.options)
+    http = shared.http(Paths(paths.applications, paths.lane), paths.websockets.get)
     return Port(
         name,
         options,
@@ -250,7 +267,7 @@ def web_port(
 def websocket_port(name: str, options: WebSocketTransportOptions, shared: Shared) -> Port:
     """Return a port for WebSocket alone, whatever path a URL names."""
     service = shared.websocket(options)
-    http = shared.http(Paths({"/": websocket_page(service)}), lambda _path: service, options.http)
+    http = shared.http(Paths({"/": websocket_page(service)}), lambda _path: service)
     return Port(
         name,
         options,
@@ -286,7 +303,6 @@ def universal_port(
     paths: PathServices,
 ) -> Port:
     """Return a port for RawSocket, WebSocket and HTTP, told apart by the first octet; arguments as of `web_port`."""
-    guard = options.web.options if options.web is not None else HttpGuardOptions()
     rawsocket = shared.rawsocket(options.rawsocket) if options.rawsocket is not None else None
     by_component = {path.strip("/"): shared.websocket(item) for path, item in options.websocket.items()}
 
@@ -298,11 +314,11 @@ def universal_port(
         path: websocket_page(by_component[path.strip("/")]) for path in options.websocket
     }
     answers = {**pages, **paths.applications}
-    http = shared.http(Paths(answers, paths.lane), websocket_at, guard)
+    http = shared.http(Paths(answers, paths.lane), websocket_at)
     universal = UniversalService(
         rawsocket=rawsocket.connection if rawsocket is not None else None,
         http=http.connection,
-        first_octet_timeout_s=guard.header_timeout_s,
+        first_octet_timeout_s=shared.guard.header_timeout_s,
         counters=shared.counters,
         loop=shared.loop,
     )

@@ -123,12 +123,13 @@ def http_requests(_source: Source, _serializer: str) -> tuple[bytes, bytes]:
     event = json.dumps({"topic": "com.fuzz.t", "args": [1], "options": {"exclude": [1]}}).encode()
     call = json.dumps({"procedure": "com.fuzz.nobody", "kwargs": {"a": 1}}).encode()
     chunked = http_request("POST", "/notify", b"", {**json_type, "Transfer-Encoding": "chunked"})
-    chunked = chunked.replace(b"Content-Length: 0\r\n", b"") + b'5\r\n{"top\r\n0\r\n\r\n'
+    chunked = chunked.replace(b"Content-Length: 0\r\n", b"") + b'5\r\n{"top\r\n0\r\nX-User: a\r\n\r\n'
     return b"", b"".join(
         [
             http_request("POST", "/notify", event, json_type),
             http_request("POST", "/call", call, json_type),
             http_request("GET", "/metrics"),
+            http_request("GET", "http://localhost/metrics", headers={"X-Forwarded-For": "192.0.2.7, ::1"}),
             http_request("POST", "/poll-ws/open", b'{"protocols": ["wamp.2.json"]}'),
             chunked,
         ]

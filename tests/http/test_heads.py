@@ -235,6 +235,25 @@ async def test_options_of_a_connection_are_one_list(node: RunningNode, lines: by
 # --- the target's host --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("target_host", "host", "status"),
+    [("localhost:8080", "evil.example", 200), ("evil.example", "localhost:8080", 403)],
+)
+async def test_the_targets_host_wins_over_the_field(
+    node: RunningNode, target_host: str, host: str, status: int
+) -> None:
+    lines = f" HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{target_host}\r\n".encode()
+    url = b"http://" + target_host.encode()
+    post = b"POST " + url + b"/notify" + lines + b"Content-Length: 25\r\n\r\n" + BODY
+    handshake = b"GET " + url + b"/ws" + lines + HANDSHAKE + b"\r\n"
+    poll = b"POST " + url + b"/poll/open" + lines + b'Content-Length: 29\r\n\r\n{"protocols":["wamp.2.json"]}'
+    metrics = b"GET " + url + b"/metrics" + lines + b"\r\n"
+    assert await answered(node, b"", post) == status
+    assert await answered(node, b"", handshake) == (101 if status == 200 else status)
+    assert await answered(node, b"", poll) == status
+    assert await answered(node, b"", metrics) == (200 if status == 200 else 421)
+
+
 def test_a_target_with_a_host_and_nothing_else_is_the_root() -> None:
     for target, expected in ((b"http://a", b"/"), (b"http://a?b", b"/?b"), (b"HTTP://a:80/b?c", b"/b?c")):
         head = judged_head(b"GET", "1.1", target, [(b"x", b"1"), (b"host", b"z")], scheme="http")

@@ -146,7 +146,8 @@ FURTHER = st.sampled_from(
         b"Sec-WebSocket-Key: " + KEY, b"sec-websocket-key: " + KEY, b"X-Sec-WebSocket-Key: " + KEY,
         b"Sec-WebSocket-Version: 12", b"Sec-WebSocket-Protocol: wamp.2.cbor", b"Host: another",
         b"Sec-WebSocket-Extensions: permessage-deflate", b"Sec-WebSocket-Extensions: ;", b"Upgrade: h2c",
-        b"Connection: close", b"Expect: 100-continue", b"X: " + 1100 * b"x",
+        b"Connection: close", b"Expect: 100-continue", b"Transfer-Encoding: gzip",
+        b"X-Forwarded-For: 192.0.2.9", b"X: " + 1100 * b"x",
     ]
 )  # fmt: skip
 USUAL = [

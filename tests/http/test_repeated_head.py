@@ -342,6 +342,8 @@ HEADS = st.sampled_from(
         *(HEAD.replace(b"/notify", target) for target in (b"/notify/?a=b", b"/call", b"/metrics")),
         HEAD.replace(b"HTTP/1.1", b"HTTP/1.0"),
         HEAD.replace(b"Host: a", b"Host: a\r\nConnection: upgrade\r\nUpgrade: websocket"),
+        *(HEAD.replace(b"Host: a\r\n", host) for host in (b"", b"Host: a b\r\n", b"Host: a\r\nHost: a\r\n")),
+        HEAD.replace(b" /notify", b" http://a/notify").replace(b"Host: a", b"Host: b\r\nOrigin: http://a"),
     ]
 )
 BODIES = st.sampled_from(

@@ -91,7 +91,10 @@ class Door:
             options = WebSocketPathOptions(options=WebSocketOptions(compression=compression, **more))
             return WebSocketService(options, router=router, turn=turn, counters=self.counters, loop=loop)
 
-        self.services = {"ws": service(), "pages": service(allowed_origins=["https://example.com"])}
+        self.services = {
+            "ws": service(allowed_origins=["*"]),
+            "pages": service(allowed_origins=["https://example.com"]),
+        }
         self.port = HttpPort(
             Paths({}),
             self.services.get,

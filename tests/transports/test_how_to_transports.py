@@ -68,7 +68,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_each_configuration_is_right(number: int, directory: Path) -> None:
     assert check(configuration(number), node_directory=directory).problems == ()
 

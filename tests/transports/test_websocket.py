@@ -544,10 +544,13 @@ class TestOrigin:
             assert strict.counter("transport_upgrades_refused_total") == 1
         connection.abort()
 
-    async def test_is_free_by_default_as_on_crossbar(self, node: RunningNode) -> None:
-        for origin in ("http://any.example", "null"):
-            socket = await open_websocket(node.address, headers={"Origin": origin})
-            socket.abort()
+    async def test_of_other_sites_is_refused_by_default(self, node: RunningNode) -> None:
+        for origin in ("http://any.example", "http://127.0.0.1:1", "null"):
+            connection = await Connection.open(node.address)
+            await connection.send(upgrade_request(headers={"Origin": origin}))
+            assert (await connection.response()).status == 403
+            connection.abort()
+        (await open_websocket(node.address, headers={"Origin": "http://127.0.0.1"})).abort()
 
 
 @pytest.fixture(params=["read by HTTP", "read at once"])

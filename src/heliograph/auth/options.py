@@ -291,7 +291,8 @@ class BackoffOptions(Struct, frozen=True, kw_only=True):
             64 bits count as one address
         window_s: seconds a failure counts
         refusal_s: seconds it is refused, twice as long each time it goes on failing, at most 32 times as long
-        local: count loopback addresses too; behind a proxy all clients have one. Unix sockets have no address
+        local: count loopback addresses too; behind a proxy on the same machine all clients have one, unless the
+            transport's `trusted_proxies` names it. Unix sockets have no address
     """
 
     max_failures: Annotated[int, Meta(ge=0, le=10_000)] = 10

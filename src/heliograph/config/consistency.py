@@ -16,7 +16,7 @@ from heliograph.config.authentication import (
 )
 from heliograph.config.exposure import find_open_roles
 from heliograph.config.options import RouterWorker
-from heliograph.config.problems import Path, Problem, error, quote, quote_file, render, warning
+from heliograph.config.problems import Path, Problem, error, inside, quote, quote_file, render, warning
 from heliograph.config.realms import find_realm_inconsistencies
 from heliograph.config.wsgi_module import find_module
 from heliograph.http.options import CallerOptions, PublisherOptions, StaticOptions, WsgiOptions
@@ -109,7 +109,7 @@ def _repeated_names(found: Found) -> Iterator[Problem]:
 
 
 def _realm_and_role(path: Path, service: PublisherOptions | CallerOptions, node: object) -> Iterator[Problem]:
-    realms = _by_name(_inside(node, *path[:2], "realms"))
+    realms = _by_name(inside(node, *path[:2], "realms"))
     if service.realm not in realms:
         message = f"no such realm {quote(service.realm)}; known: {_listed(realms)}"
         yield error((*path, "realm"), message)
@@ -126,7 +126,7 @@ def _authentication(found: Found, node: object, node_directory: FilePath) -> Ite
             yield from find_authentication_problems(
                 path,
                 session,
-                realms=roles_of(_inside(node, *path[:2], "realms")),
+                realms=roles_of(inside(node, *path[:2], "realms")),
                 node_directory=node_directory,
                 pythonpath=_python_directories(path, node, node_directory),
             )
@@ -140,18 +140,6 @@ def _open_roles(found: Found, worker: Path) -> frozenset[str]:
         session for path, session in found if path[:2] == worker and isinstance(session, SessionOptions)
     )
     return frozenset(session.open_role for session in sessions if session.open_role is not None)
-
-
-def _inside(value: object, *steps: str | int) -> object:
-    """What is at a place in plain values, or None."""
-    for step in steps:
-        if isinstance(value, dict) and isinstance(step, str):
-            value = value.get(step)
-        elif isinstance(value, list) and isinstance(step, int):
-            value = value[step]
-        else:
-            return None
-    return value
 
 
 def _by_name(items: object) -> dict[str, dict[str, object]]:
@@ -304,7 +292,7 @@ def _wsgi_module(
 
 def _python_directories(path: Path, node: object, node_directory: FilePath) -> list[FilePath]:
     """Where a worker's applications look for modules first."""
-    value = _inside(node, *path[:2], "options", "pythonpath")
+    value = inside(node, *path[:2], "options", "pythonpath")
     named = value if isinstance(value, list) else []
     return [
         FilePath(os.path.abspath(node_directory / directory))

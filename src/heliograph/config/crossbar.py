@@ -21,10 +21,10 @@ from heliograph.routing.options import (
     RealmOptions,
     StoreOptions,
 )
+from heliograph.transports.http_options import HttpGuardOptions
 from heliograph.transports.options import (
     MIB,
     DeflateOptions,
-    HttpGuardOptions,
     LongPollOptions,
     LongPollPathOptions,
     MemoryCookieStore,

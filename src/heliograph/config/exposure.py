@@ -89,7 +89,7 @@ def _doors(path: Path, transport: Struct) -> Iterator[_Door]:
     if is_loopback(transport.endpoint.interface):
         return
     address = f"port {transport.endpoint.port} of {transport.endpoint.interface or 'every interface'}"
-    for inner, service in _services(path, transport):
+    for inner, service in services_of(path, transport):
         if isinstance(service, SessionOptions):
             if service.open_role is not None:
                 yield _Door(inner, address, None, service.open_role, ACTIONS)
@@ -99,7 +99,7 @@ def _doors(path: Path, transport: Struct) -> Iterator[_Door]:
             yield _Door(inner, address, service.realm, service.role, ("call",))
 
 
-def _services(path: Path, transport: Transport) -> Iterator[tuple[Path, object]]:
+def services_of(path: Path, transport: Transport) -> Iterator[tuple[Path, object]]:
     """Return all that a transport serves, with where it stands in the file."""
     if isinstance(transport, WebTransportOptions):
         for name, service in transport.paths.items():

@@ -8,6 +8,7 @@ from msgspec import Struct
 from heliograph.config.consistency import find_inconsistencies
 from heliograph.config.listen import with_listen
 from heliograph.config.options import NodeOptions
+from heliograph.config.origins import find_missing_origins
 from heliograph.config.parse import parse_file, require_plain
 from heliograph.config.problems import ConfigError, Problem
 from heliograph.config.upgrade import upgrade
@@ -62,6 +63,7 @@ def check(
     options, reader = validate(NodeOptions, node)
     problems += reader.problems
     problems += find_inconsistencies(node, reader.found, node_directory=node_directory)
+    problems += find_missing_origins(value, reader.found, node_directory=node_directory)
     failed = any(problem.severity == "error" for problem in problems)
     return CheckedConfig(options=None if failed else options, problems=tuple(problems))
 

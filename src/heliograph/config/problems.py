@@ -41,6 +41,18 @@ def quote(value: object, *, longest: int = _LONGEST_VALUE) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
+def inside(value: object, *steps: str | int) -> object:
+    """What is at a place in plain values, or None."""
+    for step in steps:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
 class Problem(Struct, frozen=True):
     """One thing that is wrong (error) or deserves a look (warning).
 

@@ -12,6 +12,7 @@ import msgspec
 from heliograph.http.exchange import HttpError
 from heliograph.http.lane import Begin, LaneRequest, Refusal, Work
 from heliograph.http.options import BridgeLimits
+from heliograph.transports.hosts import KnownHosts
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.wamp.errors import INVALID_ARGUMENT, INVALID_URI, TIMEOUT, PayloadError, RequestError
 from heliograph.wamp.payload import EMPTY, EncodedPayload, Payload
@@ -48,16 +49,21 @@ class BridgePath:
         media_types: in lower case, to what is done with such a body.
         limits: body size and origins.
         counters: where requests are counted.
+        hosts: by which this server is known.
     """
 
     def __init__(
-        self, media_types: Mapping[str, Begin], limits: BridgeLimits, counters: BridgeCounters
+        self,
+        media_types: Mapping[str, Begin],
+        limits: BridgeLimits,
+        counters: BridgeCounters,
+        hosts: KnownHosts,
     ) -> None:
         self.counters = counters
         self._media_types = media_types
         self._begin_json = media_types["application/json"]
         self.limit_bytes = limits.body_limit_bytes
-        self._origins = OriginCheck(limits.allowed_origins)
+        self._origins = OriginCheck(limits.allowed_origins, hosts=hosts)
 
     def admit(self, request: LaneRequest, headers: Mapping[bytes, bytes]) -> None:
         """Let a request in by its origin, method and media type; raises `HttpError`."""

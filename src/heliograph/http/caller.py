@@ -7,6 +7,7 @@ import msgspec
 from heliograph.http.bridge import BridgeCounters, BridgePath, BridgeRequest
 from heliograph.http.options import CallerOptions
 from heliograph.routing.router import Router
+from heliograph.transports.hosts import KnownHosts
 from heliograph.transports.inprocess import InProcessSession
 from heliograph.wamp.payload import BarePayload, Payload
 from heliograph.wire.serializers import serializer
@@ -71,8 +72,8 @@ def answer(result: Payload) -> bytes:
     return b'{"args":%b,"kwargs":%b}' % (args, kwargs) if kwargs else b'{"args":%b}' % args
 
 
-def caller_path(options: CallerOptions, router: Router) -> BridgePath:
+def caller_path(options: CallerOptions, router: Router, hosts: KnownHosts) -> BridgePath:
     """Return the service of a `caller` path; raises `RequestError` for an unknown realm or role."""
     session = InProcessSession(router, realm=options.realm, role=options.role)
     calling = Calling(session, timeout_s=options.options.timeout_s)
-    return BridgePath({"application/json": calling.begin}, options.options, BridgeCounters())
+    return BridgePath({"application/json": calling.begin}, options.options, BridgeCounters(), hosts)

@@ -1,6 +1,7 @@
 """Reading an HTTP request and answering it, for services that need no framework."""
 
 import asyncio
+import http
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
@@ -77,6 +78,31 @@ async def read_body(headers: Mapping[str, str], receive: Receive, *, limit_bytes
                     return b"".join(pieces)
     except TimeoutError:
         raise HttpError(408, "the body did not arrive in time", {"Connection": "close"}) from None
+
+
+def last_answer(
+    status: int, text: str, headers: Mapping[str, str], further: Iterable[tuple[bytes, bytes]]
+) -> bytes:
+    """Return a whole response, behind which the connection ends.
+
+    Args:
+        status: of the response.
+        text: its body.
+        headers: of this one.
+        further: headers of every response.
+    """
+    body = f"{text}\n".encode()
+    lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in further]
+    lines += [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]
+    lines += [
+        b"content-type: text/plain; charset=utf-8",
+        b"content-length: %d" % len(body),
+        b"connection: close",
+        b"",
+        body,
+    ]
+    return b"\r\n".join(lines)
 
 
 async def answer(send: Send, status: int, body: bytes, content_type: str, headers: Mapping[str, str]) -> None:

@@ -42,8 +42,8 @@ class FoundHandshake(Struct, frozen=True):
 class KnownHandshakes:
     """Those of one port that were accepted.
 
-    The parser has read each of them and a service has judged it, as the first request of a connection and on its own;
-    they would do the same with another of the same bytes.
+    The parser has read each of them, and its head and its wish were judged, as the first request of a connection
+    and on its own: another of the same bytes would be taken, too. None says who its client is.
     """
 
     __slots__ = ("_openings",)

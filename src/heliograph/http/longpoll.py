@@ -24,7 +24,8 @@ from heliograph.http.exchange import (
     headers_by_name,
     read_body,
 )
-from heliograph.transports.facts import SocketFacts, connection_facts
+from heliograph.transports.facts import SocketFacts
+from heliograph.transports.http_trust import HttpTrust
 from heliograph.transports.longpoll import LongPollConnection, LongPollService, PollRefused
 from heliograph.transports.origins import ANY_ORIGIN, OriginCheck, is_loopback_address
 
@@ -47,14 +48,16 @@ class LongPollPath:
 
     Args:
         service: its sessions.
+        trust: what is believed of requests.
     """
 
-    def __init__(self, service: LongPollService) -> None:
+    def __init__(self, service: LongPollService, trust: HttpTrust) -> None:
         options = service.options
         self._service = service
         self._limit_bytes = options.options.max_message_bytes
         self._request_timeout_s = options.options.request_timeout_s
-        self._origins = OriginCheck(options.options.allowed_origins)
+        self._origins = OriginCheck(options.options.allowed_origins, hosts=trust.hosts)
+        self._proxies = trust.proxies
         # Where every page may ask, none may do so with the cookies of whoever looks at it.
         self._takes_credentials = ANY_ORIGIN not in options.options.allowed_origins
         self._decode = msgspec.json.Decoder(OpenRequest).decode
@@ -119,7 +122,7 @@ class LongPollPath:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             text = f'the body must be {{"protocols": ["wamp.2.json", ..]}}: {error}'
             raise HttpError(400, text) from error
-        facts = connection_facts(_transport(scope))
+        facts = self._proxies.facts(_transport(scope), headers)
         cookies = self._service.cookies
         if cookies is not None:
             value, set_cookie = cookies.recognise(headers.get("cookie", ""), is_encrypted=facts.is_encrypted)

@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
+from heliograph.transports.origins import DEFAULT_ORIGINS, AllowedOrigins
+
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE
 
@@ -35,7 +37,7 @@ class BridgeLimits(msgspec.Struct, frozen=True, kw_only=True):
     body_limit_bytes: Annotated[int, Meta(ge=0, le=MAX_BRIDGE_BODY_BYTES)] = msgspec.field(
         name="post_body_limit", default=64 * KIBIBYTE
     )
-    allowed_origins: list[NonEmpty] = msgspec.field(default_factory=lambda: ["self"])
+    allowed_origins: AllowedOrigins = DEFAULT_ORIGINS
     debug: bool = False
 
     def __post_init__(self) -> None:

@@ -17,7 +17,8 @@ from heliograph.http.protocol import GuardedHttpProtocol
 from heliograph.http.upgrade_request import upgrades_to_websocket
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deadlines import Deadlines
-from heliograph.transports.options import HttpGuardOptions
+from heliograph.transports.http_options import HttpGuardOptions
+from heliograph.transports.http_trust import USUAL_TRUST, HttpTrust
 from heliograph.transports.turn import Turn
 from heliograph.transports.websocket_service import WebSocketService
 
@@ -35,6 +36,7 @@ class HttpPort:
         options: limits of every request.
         counters: where refused requests are counted.
         loop: the event loop.
+        trust: what is believed of requests.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class HttpPort:
         options: HttpGuardOptions,
         counters: TransportCounters,
         loop: asyncio.AbstractEventLoop,
+        trust: HttpTrust = USUAL_TRUST,
     ) -> None:
+        self.proxies = trust.proxies
         self.paths = paths
         self.turn = turn
         self.websocket_at = websocket_at

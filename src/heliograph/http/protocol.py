@@ -8,7 +8,6 @@ the bytes that came behind it.
 from __future__ import annotations
 
 import asyncio
-import http
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +18,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
-from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name
+from heliograph.http.exchange import TRANSPORT_EXTENSION, headers_by_name, last_answer
 from heliograph.http.head import Head, HeadRefused, judged_head
 from heliograph.http.lane import BODY_BYTES_A_UNIT, UNITS_A_REQUEST, LaneRequest, LaneService
 from heliograph.http.repeated_head import RepeatedHead, repeated_head
@@ -273,8 +272,20 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         # uvicorn's scope refers to the list it has made.
         self.headers.extend(head.headers)
         self.scope["extensions"] = {TRANSPORT_EXTENSION: {"transport": self.transport}}
+        if self.port.proxies.is_any:
+            self._believe_proxy(head)
         self.expect_100_continue = head.fields.get(b"expect", b"").lower() == b"100-continue"
         super().on_headers_complete()
+
+    def _believe_proxy(self, head: Head) -> None:
+        forwarded = self.port.proxies.forwarded(self.transport, headers_by_name(head.headers))
+        if forwarded is None:
+            return
+        if forwarded.address is not None:
+            # The port is not told; 0 stands for that.
+            self.scope["client"] = (forwarded.address, 0)
+        if forwarded.is_encrypted is not None:
+            self.scope["scheme"] = "https" if forwarded.is_encrypted else "http"
 
     def _begin_in_lane(self, service: LaneService, head: Head, fresh: bytes | None) -> None:
         before = self.cycle
@@ -507,17 +518,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._is_deaf = True
         if self.transport.is_closing():
             return
-        body = f"{text}\n".encode()
-        lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}".encode()]
-        lines += [name + b": " + value for name, value in self.server_state.default_headers]
-        lines += [f"{name}: {value}".encode("latin-1") for name, value in headers.items()]
-        lines += [
-            b"content-type: text/plain; charset=utf-8",
-            b"content-length: %d" % len(body),
-            b"connection: close",
-            b"",
-            body,
-        ]
         self._stop_head_timer()
-        self.transport.write(b"\r\n".join(lines))
+        self.transport.write(last_answer(status, text, headers, self.server_state.default_headers))
         self.transport.close()

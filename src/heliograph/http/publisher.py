@@ -10,6 +10,7 @@ from heliograph.http.lane import Work
 from heliograph.http.many import Item, ManyPublications, ManyReader, Publication
 from heliograph.http.options import PublisherOptions
 from heliograph.routing.router import Router
+from heliograph.transports.hosts import KnownHosts
 from heliograph.transports.inprocess import InProcessSession
 from heliograph.transports.turn import Turn
 
@@ -77,10 +78,10 @@ class Undecided:
         self._publication.cancel()
 
 
-def publisher_path(options: PublisherOptions, router: Router, turn: Turn) -> BridgePath:
+def publisher_path(options: PublisherOptions, router: Router, turn: Turn, hosts: KnownHosts) -> BridgePath:
     """Return the service of a `publisher` path; raises `RequestError` for an unknown realm or role."""
     session = InProcessSession(router, realm=options.realm, role=options.role)
     limits, counters = options.options, BridgeCounters()
     publishing = Publishing(session, events_limit=limits.events_limit, turn=turn, counters=counters)
     media_types = {"application/json": publishing.json, "application/x-ndjson": publishing.lines}
-    return BridgePath(media_types, limits, counters)
+    return BridgePath(media_types, limits, counters, hosts)

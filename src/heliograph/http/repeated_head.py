@@ -4,8 +4,8 @@ The parser calls eight functions for a request, and they cost more than all else
 But a client sends the same head each time, except for the number in `Content-Length`. So the bytes on either side of
 that number are kept with the verdict about them, and a request that begins with the same bytes needs no parser.
 
-Nothing is left unchecked by that. The parser and the service judge a head by its bytes and by the connection it
-comes on, and both are the same. Between the two parts stand digits and nothing else, so the head has the same lines
+Nothing is left unchecked by that. The parser, `head.py` and the service judge a head by its bytes and by the connection
+it comes on, and both are the same. Between the two parts stand digits and nothing else, so the head has the same lines
 again, and it has one `Content-Length`, no `Transfer-Encoding`: what the digits say is the length of the body, for the
 parser as here. They are few, so that no limit of a head is passed by them; the limit of the body is the caller's to
 hold. A head of which any of this is not known is not kept.

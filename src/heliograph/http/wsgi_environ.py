@@ -72,7 +72,8 @@ def _addresses(scope: Scope) -> dict[str, str]:
     if host.startswith("::ffff:") and "." in host:
         host = host.removeprefix("::ffff:")
     addresses = {"REMOTE_ADDR": host}
-    if port is not None:
+    # Of a client that came by a proxy it is 0: unknown.
+    if port:
         addresses["REMOTE_PORT"] = str(port)
     server_host, server_port = scope.get("server") or ("localhost", None)
     if server_port is None:

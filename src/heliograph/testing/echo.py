@@ -25,11 +25,11 @@ from heliograph.testing.configuration import LOOPBACK
 from heliograph.transports.clock import LoopClock
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.deliverer import OutboxDeliverer
+from heliograph.transports.http_options import HttpGuardOptions
 from heliograph.transports.listener import ListenFailed, addresses, listen
 from heliograph.transports.options import (
     CompressionOptions,
     DeflateOptions,
-    HttpGuardOptions,
     OutboxOptions,
     TcpEndpoint,
     WebSocketOptions,

@@ -46,11 +46,11 @@ def connection_facts(transport: SocketFacts) -> ConnectionFacts:
     if not isinstance(encryption, ssl.SSLObject | ssl.SSLSocket):
         if isinstance(peer, tuple) and peer:
             return _plain_facts(str(peer[0]))
-        return ConnectionFacts(is_local=_is_unix(transport))
+        return ConnectionFacts(is_local=is_unix(transport))
     return ConnectionFacts(
-        address=_ip_address(str(peer[0])) if isinstance(peer, tuple) and peer else None,
+        address=ip_address_of(str(peer[0])) if isinstance(peer, tuple) and peer else None,
         is_encrypted=True,
-        is_local=_is_unix(transport) or is_loopback_address(peer),
+        is_local=is_unix(transport) or is_loopback_address(peer),
         certificate=_certificate(encryption),
         channel_ids=_channel_ids(encryption),
     )
@@ -59,10 +59,10 @@ def connection_facts(transport: SocketFacts) -> ConnectionFacts:
 @lru_cache(maxsize=1024)
 def _plain_facts(peer: str) -> ConnectionFacts:
     """Return what a TCP connection without TLS tells; those of one address share it."""
-    return ConnectionFacts(address=_ip_address(peer), is_local=is_loopback_address((peer,)))
+    return ConnectionFacts(address=ip_address_of(peer), is_local=is_loopback_address((peer,)))
 
 
-def _ip_address(peer: str) -> str | None:
+def ip_address_of(peer: str) -> str | None:
     """Return the address without zone; an IPv4 address that came by IPv6 as what it is."""
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])
@@ -72,7 +72,8 @@ def _ip_address(peer: str) -> str | None:
     return str(mapped or address)
 
 
-def _is_unix(transport: SocketFacts) -> bool:
+def is_unix(transport: SocketFacts) -> bool:
+    """Return whether a connection came by a Unix socket."""
     return getattr(transport.get_extra_info("socket"), "family", None) == socket.AF_UNIX
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 from msgspec import Meta, Struct, field
 
 from heliograph.routing.options import ItemId, OutboxPolicy, SessionOptions
+from heliograph.transports.http_options import HttpGuardOptions
+from heliograph.transports.origins import DEFAULT_ORIGINS, AllowedOrigins
 
 # The HTTP path services stand on this room, so it cannot name them: the configuration fills this in.
 PathServiceT = TypeVar("PathServiceT")
@@ -222,7 +224,7 @@ class WebSocketOptions(Struct, frozen=True, kw_only=True):
         close_timeout_s: seconds a peer may take to finish the closing handshake; then it is dropped
     """
 
-    allowed_origins: tuple[Annotated[str, Meta(min_length=1)], ...] = ("*",)
+    allowed_origins: AllowedOrigins = DEFAULT_ORIGINS
     allow_null_origin: bool = True
     external_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     max_message_bytes: Annotated[int, Meta(ge=KIB, le=64 * MIB)] = field(name="max_message_size", default=MIB)
@@ -320,7 +322,7 @@ class LongPollOptions(Struct, frozen=True, kw_only=True):
             not joined; where all have, it is answered with 503
     """
 
-    allowed_origins: tuple[Annotated[str, Meta(min_length=1)], ...] = ("self",)
+    allowed_origins: AllowedOrigins = DEFAULT_ORIGINS
     request_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = field(name="request_timeout", default=10.0)
     session_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = field(name="session_timeout", default=30.0)
     queue_limit_bytes: Annotated[int, Meta(ge=KIB, le=64 * MIB)] = MIB
@@ -347,20 +349,6 @@ class LongPollPathOptions(SessionOptions, frozen=True, kw_only=True, tag_field="
     cookie: CookieOptions | None = None
     options: LongPollOptions = LongPollOptions()
     hello: HelloLimits = HelloLimits()
-
-
-class HttpGuardOptions(Struct, frozen=True, kw_only=True):
-    """Limits of every HTTP request on a port, before a path service sees it.
-
-    Attributes:
-        max_header_bytes: bytes of request line and headers; more is answered 431
-        header_timeout_s: seconds from the opened connection, or a further request's first byte, to the headers' end
-        client_timeout_s: seconds a keep-alive connection may be idle between two requests [`client_timeout`]
-    """
-
-    max_header_bytes: Annotated[int, Meta(ge=KIB, le=MIB)] = 64 * KIB
-    header_timeout_s: Annotated[float, Meta(ge=0.1, le=3600)] = 10.0
-    client_timeout_s: Annotated[float, Meta(ge=1, le=86400)] = field(name="client_timeout", default=60.0)
 
 
 class WebServiceOptions(Struct, Generic[PathServiceT], frozen=True, kw_only=True):

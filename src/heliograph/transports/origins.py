@@ -5,16 +5,26 @@ no browsers send no `Origin` and are not concerned.
 """
 
 import ipaddress
-import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Annotated
 from urllib.parse import urlsplit
 
-ANY_ORIGIN = "*"
+from msgspec import Meta
+
+from heliograph.transports.hosts import KnownHosts
+from heliograph.transports.wildcards import ANYTHING, compiled
+
+ANY_ORIGIN = ANYTHING
 """The pattern that covers every page."""
 
 SAME_ORIGIN = "self"
 """The pattern that stands for pages this server itself has served."""
+
+AllowedOrigins = tuple[Annotated[str, Meta(min_length=1)], ...]
+
+DEFAULT_ORIGINS: AllowedOrigins = (SAME_ORIGIN,)
+"""What every path that a page can reach allows, unless its options say otherwise."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -26,16 +36,23 @@ class OriginCheck:
         allowed: origins with `*` as wildcard inside, or `self`.
         allow_null: whether `*` covers the origin `null` (files, sandboxed frames).
         external_port: the port `self` has for pages, where it is not that in `Host`.
+        hosts: by which this server is known.
     """
 
     def __init__(
-        self, allowed: Sequence[str], *, allow_null: bool = False, external_port: int | None = None
+        self,
+        allowed: Sequence[str],
+        *,
+        allow_null: bool = False,
+        external_port: int | None = None,
+        hosts: KnownHosts | None = None,
     ) -> None:
+        self._hosts = hosts or KnownHosts()
         self._external_port = external_port
         self._same_origin = SAME_ORIGIN in allowed
         patterns = [pattern.lower() for pattern in allowed if pattern != SAME_ORIGIN]
         self._any = ANY_ORIGIN in patterns
-        self._patterns = [_compile(pattern) for pattern in patterns]
+        self._patterns = [compiled(pattern) for pattern in patterns]
         self._null = allow_null and self._any
 
     def allows(self, origin: str | None, *, host: str, is_loopback: bool) -> bool:
@@ -65,28 +82,11 @@ class OriginCheck:
             return False
         if page.hostname is None or page.hostname != asked.hostname or page_port != asked_port:
             return False
-        # A foreign name that was made to resolve to 127.0.0.1 (DNS rebinding) is no page of ours.
-        return not is_loopback or _names_loopback(page.hostname)
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    first, *others = (re.escape(part) for part in pattern.split("*"))
-    if not others:
-        return re.compile(rf"{first}\Z")
-    *middle, last = others
-    # What stands between two wildcards is found where it comes first, once and for all: tried anew for each place of
-    # the other, an origin of 60 KB took two wildcards 6 seconds.
-    found = "".join(f"(?>[^/]*?{part})" for part in middle)
-    return re.compile(rf"{first}{found}[^/]*{last}\Z")
-
-
-def _names_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        # A foreign name that was made to resolve to 127.0.0.1 (DNS rebinding) is no page of ours. Elsewhere a site need
+        # not say its name again, unless it names its hosts.
+        if not is_loopback and not self._hosts.are_named:
+            return True
+        return self._hosts.knows(page.hostname, is_loopback=is_loopback)
 
 
 def is_loopback_address(address: object) -> bool:

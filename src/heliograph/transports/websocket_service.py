@@ -13,7 +13,9 @@ from heliograph.transports.connection_service import ConnectionLimits, Connectio
 from heliograph.transports.cookies import cookie_tracking
 from heliograph.transports.counters import TransportCounters
 from heliograph.transports.facts import connection_facts
+from heliograph.transports.forwarded import FORWARDING_HEADERS
 from heliograph.transports.frame_parser import FrameParsers
+from heliograph.transports.http_trust import USUAL_TRUST, HttpTrust
 from heliograph.transports.options import WebSocketOptions, WebSocketServiceOptions
 from heliograph.transports.origins import OriginCheck, is_loopback_address
 from heliograph.transports.turn import Turn
@@ -28,7 +30,7 @@ _SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 )
 
-_OF_ONE_CLIENT = ("origin", "cookie", "authorization")
+_OF_ONE_CLIENT = ("origin", "cookie", "authorization", *FORWARDING_HEADERS)
 """Headers of which the answer may depend in other ways than by their text, or that say who a client is."""
 
 
@@ -88,6 +90,7 @@ class WebSocketService(ConnectionService):
         turn: the current turn of the loop.
         counters: where connections and messages are counted.
         loop: the event loop.
+        trust: what is believed of handshakes.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class WebSocketService(ConnectionService):
         turn: Turn,
         counters: TransportCounters,
         loop: asyncio.AbstractEventLoop,
+        trust: HttpTrust = USUAL_TRUST,
     ) -> None:
         limits = ConnectionLimits(
             outbox_bytes=options.outbox.limit_bytes,
@@ -115,7 +119,9 @@ class WebSocketService(ConnectionService):
             options.options.allowed_origins,
             allow_null=options.options.allow_null_origin,
             external_port=options.options.external_port,
+            hosts=trust.hosts,
         )
+        self._proxies = trust.proxies
         self._negotiation = Negotiation(options.serializers, options.options)
         self.subprotocols = self._negotiation.subprotocols
         self._cookies = cookie_tracking(options.cookie, self.authenticators)
@@ -139,7 +145,7 @@ class WebSocketService(ConnectionService):
         self._check(handshake, transport)
         headers = handshake.headers
         agreed = self._agree(headers)
-        facts = connection_facts(transport)
+        facts = self._proxies.facts(transport, headers)
         answer = {}
         if agreed.subprotocol is not None:
             answer["Sec-WebSocket-Protocol"] = agreed.subprotocol

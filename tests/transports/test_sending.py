@@ -81,7 +81,7 @@ def end_of(node: RunningNode, client: WampClient | RawSocket) -> Any:
 
 def is_stuck(end: Any) -> bool:
     """Return whether the socket takes no more."""
-    return end._send_queue is not None and end._send_queue._is_paused
+    return end._send_queue is not None and end._send_queue.is_paused
 
 
 def publish(node: RunningNode, *args: Any, by: WampClient | RawSocket, topic: str = TOPIC) -> None:

@@ -312,7 +312,7 @@ async def test_receivers_that_do_not_read_share_one_large_event(node: RunningNod
     for _ in range(3):
         await publisher.send([16, 1, {}, TOPIC, ["x" * 900_000]])
     await node.until(
-        lambda: all(each._send_queue is not None and each._send_queue._is_paused for each in ends)
+        lambda: all(each._send_queue is not None and each._send_queue.is_paused for each in ends)
     )
     await node.until(lambda: all(each.waiting_bytes > 1_000_000 for each in ends))
     pieces = [each._send_queue._piece for each in ends if each._send_queue is not None]

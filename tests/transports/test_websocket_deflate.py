@@ -389,7 +389,7 @@ async def test_a_reader_that_stops_and_goes_on_gets_all_in_order(
         for number, text in enumerate(texts):
             await publisher.send([16, number + 1, {}, TOPIC, [number, text[: sizes[number]]]])
         await publisher.ask(16, 1, {"acknowledge": True}, TOPIC, [len(sizes), ""])
-        await node.until(lambda: end._send_queue is not None and end._send_queue._is_paused)
+        await node.until(lambda: end._send_queue is not None and end._send_queue.is_paused)
         assert end._send_queue is not None
         assert len(end._send_queue._piece) <= max(100 * 1024, 0 if path == "/keeping" else MIB)
         client.socket.reader._transport.resume_reading()  # type: ignore[attr-defined]

@@ -55,14 +55,30 @@ class SendQueue:
         framer: makes frames of what waits; None where frames wait.
 
     Attributes:
+        is_paused: whether the socket takes nothing more for now.
         behind: what waits for a receiver whose events are conflated, behind all that is here.
         callbacks: called once there is room.
         at_end: called when all is written.
     """
 
     __slots__ = (
-        "_descriptor", "_entries", "_entries_bytes", "_framer", "_is_closed", "_is_in_rotation", "_is_paused",
-        "_offset", "_owner", "_piece", "_pieces", "_service", "_transport", "_urgent", "at_end", "behind", "callbacks",
+        "_descriptor",
+        "_entries",
+        "_entries_bytes",
+        "_framer",
+        "_is_closed",
+        "_is_in_rotation",
+        "_offset",
+        "_owner",
+        "_piece",
+        "_pieces",
+        "_service",
+        "_transport",
+        "_urgent",
+        "at_end",
+        "behind",
+        "callbacks",
+        "is_paused",
     )  # fmt: skip
 
     def __init__(
@@ -88,7 +104,7 @@ class SendQueue:
         self._urgent = b""
         self._is_in_rotation = False
         self._is_closed = False
-        self._is_paused = False
+        self.is_paused = False
         self.behind: Conflation | None = None
         self.callbacks: list[Callable[[], None]] = []
         self.at_end: Callable[[], None] | None = None
@@ -110,7 +126,7 @@ class SendQueue:
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits here, nor in the transport as far as that tells."""
-        return not (self.has_more or self._is_paused or self.behind is not None)
+        return not (self.has_more or self.is_paused or self.behind is not None)
 
     @property
     def has_more(self) -> bool:
@@ -190,18 +206,18 @@ class SendQueue:
 
     def pause(self) -> None:
         """Hand the transport nothing more; the receiver has a while to take something."""
-        self._is_paused = True
+        self.is_paused = True
         self._service.stalled.begin(self._owner)
 
     def resume(self) -> None:
         """Go on: the transport has written what it was given."""
-        self._is_paused = False
+        self.is_paused = False
         self._service.stalled.end(self._owner)
         self.join_rotation()
 
     def join_rotation(self) -> None:
         """Be written in turns to come."""
-        if not (self._is_in_rotation or self._is_paused or self._is_closed):
+        if not (self._is_in_rotation or self.is_paused or self._is_closed):
             self._is_in_rotation = True
             self._service.turn.write_later(self)
 
@@ -217,7 +233,7 @@ class SendQueue:
     def write(self, least: int) -> int:
         """Write at least `least` bytes unless the socket takes less; return what it cost, in bytes."""
         written = made = 0
-        while written < least and not self._is_paused and not self._transport.is_closing():
+        while written < least and not self.is_paused and not self._transport.is_closing():
             if not self._piece:
                 cost = self._make_piece()
                 if cost is None:

@@ -188,6 +188,7 @@ class Sender(ABC):
             queue.begin_piece(data, written)
         outbox.clear()
         queue.write(1)
+        self.queue_moved(queue)
 
     def _flush_with_care(self) -> int:
         """Write what may be written of the outbox, where that is much, or something waits, or nothing may follow."""
@@ -335,8 +336,9 @@ class Sender(ABC):
 
     def _catch_up(self, queue: SendQueue, behind: Conflation) -> None:
         """Let some of what waits follow for a receiver that was behind, as far as it has read on."""
-        waiting = queue.waiting_bytes
-        if waiting >= self._low_water_bytes:
+        # Not what is in the transport: below TLS it moves on without telling.
+        waiting = queue.own_bytes
+        if queue.is_paused or waiting >= self._low_water_bytes:
             return
         # What is in the queue cannot be replaced any more.
         frames = behind.take(self._service.limits.outbox_bytes // 2 - waiting)

@@ -24,8 +24,8 @@ WORK_BUDGET = 32_768
 
 BYTES_A_UNIT = 4096
 
-WRITE_BUDGET = 8 * 1024 * 1024
-"""Bytes written a turn to those who are flushed, and as many again to those who wait for that; it takes 4 ms."""
+WRITE_BUDGET = 4 * 1024 * 1024
+"""Bytes written a turn to those who are flushed, and as many again to those who wait for that: 2 to 10 ms."""
 
 FLUSHED_A_TURN = 2048
 """Receivers flushed a turn, however little each is sent: to write to one takes 6 µs."""

@@ -23,15 +23,18 @@ from heliograph.wamp.messages import (
 from tests.support.calling import (
     CANCELING,
     PROCEDURE,
+    PROGRESSIVE_INVOCATIONS,
+    REROUTE,
     REVOCATION,
     call_error,
     errors,
     invocation,
     refusal,
     result,
+    unavailable,
     yield_,
 )
-from tests.support.recording import EVERYTHING, Bench, SessionPair, call, register
+from tests.support.recording import EVERYTHING, OPEN_ROLE, Bench, SessionPair, call, register
 
 SPECIFIED = [
     ("a1.b2.c3.d4.e55", "exact"),
@@ -233,6 +236,46 @@ class TestIdentity:
             )
         ]
         assert callee.hears() == []
+
+    @pytest.mark.parametrize(
+        ("may_disclose", "rule_discloses", "disclose_caller", "is_told"),
+        [
+            (True, False, False, False),
+            (True, False, True, True),
+            (True, True, False, True),
+            (False, False, False, False),
+            (False, False, True, False),
+            (False, True, False, True),
+            (False, True, True, True),
+        ],
+    )
+    @pytest.mark.parametrize("match", ["exact", "prefix"])
+    def test_is_told_to_a_callee_that_asks_as_far_as_the_callers_role_allows(
+        self, match: str, *, may_disclose: bool, rule_discloses: bool, disclose_caller: bool, is_told: bool
+    ) -> None:
+        disclose = Disclosure(caller=rule_discloses)
+        rules = [PermissionRule(uri="", match="prefix", allow=EVERYTHING, disclose=disclose)]
+        bench = Bench(
+            [OPEN_ROLE, RoleOptions(name="caller", permissions=rules, allow_disclose_me=may_disclose)]
+        )
+        features = {"callee": [REROUTE, PROGRESSIVE_INVOCATIONS, CANCELING]}
+        callees = [bench.join(features=features) for _ in range(2)]
+        for callee in callees:
+            callee.register(PROCEDURE, match=match, invoke="first", disclose_caller=disclose_caller)
+        caller = bench.connect(role="caller").join(features={"caller": [PROGRESSIVE_INVOCATIONS, CANCELING]})
+        caller.says(call(1, PROCEDURE, progress=True), call(1, PROCEDURE))
+        # Each piece, and the callee asked next, is told the same.
+        heard = callees[0].hears()
+        callees[0].says(unavailable(1))
+        heard += callees[1].hears()
+        assert len(heard) == 4
+        told = [
+            (message.details.caller, message.details.caller_authid, message.details.caller_authrole)
+            for message in heard
+            if isinstance(message, Invocation)
+        ]
+        identity = (caller.id, caller.session.principal.authid, "caller")
+        assert told == [identity if is_told else (None, None, None)] * 4
 
     @pytest.mark.parametrize("level", [0, 3])
     def test_comes_with_the_trust_level_of_the_callers_role(self, level: int) -> None:

@@ -78,7 +78,7 @@ class PendingCall(Struct, eq=False):
         if self.registration.match != "exact":
             known["procedure"] = self.procedure
         caller = self.caller
-        if self.disclose or callee.disclose_caller:
+        if self.disclose or (callee.disclose_caller and caller.may_disclose):
             known["caller"] = caller.id
             known["caller_authid"] = caller.principal.authid
             known["caller_authrole"] = caller.principal.authrole

@@ -83,7 +83,8 @@ class RoleOptions(Struct, frozen=True, kw_only=True):
             session that implements it
         authorizer_timeout_s: seconds it may take; then the answer is no
         trustlevel: told to subscribers and callees of what sessions of this role send; none by default
-        allow_disclose_me: whether sessions may ask that their identity be told (`disclose_me`)
+        allow_disclose_me: whether the identity of a session is told when the session (`disclose_me`) or a callee
+            (`disclose_caller`) asks for it; `disclose` of a rule or an authorizer counts in any case
         outbox_policy: what happens when more waits for a session than its transport's `outbox` allows; null leaves it
             to the transport
     """

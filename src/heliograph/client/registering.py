@@ -39,8 +39,9 @@ class CalleeRole(Role):
             invoke: which of several callees is asked: `single`, `roundrobin`, `random`, `first` or `last`.
             concurrency: calls at once that the router sends to this session; of more, it asks another callee, lets them
                 wait or refuses them. An option of Heliograph and Crossbar.io.
-            disclose_caller: have the router tell who calls.
-            force_reregister: take the procedure over from whoever offers it. An option of Heliograph and Crossbar.io.
+            disclose_caller: have the router tell who calls, where the caller's role allows that.
+            force_reregister: take the procedure over from those who offer it, a pattern only from callees of the same
+                role. An option of Heliograph and Crossbar.io.
 
         Raises:
             ApplicationError: the router refuses the registration.

@@ -51,6 +51,12 @@ _UNSAFE_IN_URI = re.compile(r"[\s.#]|\A\Z")
 Question = tuple[str, Action, str]
 """What is decided about: URI, action, and how the URI is matched."""
 
+CalleeQuestion = tuple[int, str, Action, str]
+"""The same, about a callee: with its session id before it."""
+
+Subject = Question | CalleeQuestion
+"""What a request may have to wait for: a decision about who makes it, or about a callee."""
+
 
 class Decision(Struct, frozen=True):
     """What was decided.
@@ -74,13 +80,13 @@ class DecisionPending(Exception):  # noqa: N818 - says that something has to be 
     """A decision has to be asked for; the request is repeated when it is there.
 
     Args:
-        question: what is decided.
+        subject: what is decided.
         ask: called with what takes the decision.
     """
 
-    def __init__(self, question: Question, ask: Callable[[Callable[[Decision], None]], None]) -> None:
+    def __init__(self, subject: Subject, ask: Callable[[Callable[[Decision], None]], None]) -> None:
         super().__init__()
-        self.question = question
+        self.subject = subject
         self.ask = ask
 
 
@@ -93,8 +99,18 @@ class Authorizer(Protocol):
     @property
     def decides_alike(self) -> bool: ...
 
-    def decide(self, session: Session, uri: str, action: Action, match: str) -> Decision:
-        """Return the decision; raises `DecisionPending` when it has to be asked for."""
+    def decide(
+        self, session: Session, uri: str, action: Action, match: str, *, waiting: Session | None = None
+    ) -> Decision:
+        """Return the decision; raises `DecisionPending` when it has to be asked for.
+
+        Args:
+            session: who is decided about.
+            uri: what it wants to use.
+            action: what for.
+            match: how the URI is matched.
+            waiting: who would wait for the decision, where that is another session.
+        """
 
 
 class TrustedAuthorizer:
@@ -102,7 +118,9 @@ class TrustedAuthorizer:
 
     decides_alike = True
 
-    def decide(self, _session: Session, _uri: str, _action: Action, _match: str) -> Decision:
+    def decide(
+        self, _session: Session, _uri: str, _action: Action, _match: str, *, waiting: Session | None = None
+    ) -> Decision:
         """Allow it."""
         return Decision(allow=True, by_name=True)
 
@@ -121,7 +139,9 @@ class StaticAuthorizer:
         self._tables: dict[str, RuleTable] = {}
         self._remembered: dict[tuple[str, str, Action], Decision] = {}
 
-    def decide(self, session: Session, uri: str, action: Action, _match: str) -> Decision:
+    def decide(
+        self, session: Session, uri: str, action: Action, _match: str, *, waiting: Session | None = None
+    ) -> Decision:
         """Return what the rules say."""
         authid = "" if self.decides_alike else _authid_for_rules(session)
         key = (authid, uri, action)
@@ -191,8 +211,9 @@ class DynamicAuthorizer:
     """Decides by asking a WAMP procedure: `procedure(session_details, uri, action, options)`.
 
     An answer is remembered only when it says so (`cache: true`), for the same session with the same details, URI,
-    action and matching. The procedure itself, and whatever its own callee wants, is judged by the role's static rules:
-    asked about itself it would wait for itself. Static rules are also what names the router's privileged procedures.
+    action and matching. The procedure itself, and whatever its own callee wants or waits for, is judged by the role's
+    static rules: asked then, it would wait for itself. Static rules are also what names the router's privileged
+    procedures.
 
     Args:
         role: names the procedure.
@@ -211,15 +232,20 @@ class DynamicAuthorizer:
         self._remembered: dict[_Asked, Decision] = {}
         self._waiting: dict[_Asked, list[Callable[[Decision], None]]] = {}
 
-    def decide(self, session: Session, uri: str, action: Action, match: str) -> Decision:
+    def decide(
+        self, session: Session, uri: str, action: Action, match: str, *, waiting: Session | None = None
+    ) -> Decision:
         """Return the decision, if it is there."""
-        if uri == self._procedure or self._caller.is_callee(session, self._procedure):
+        if uri == self._procedure or self._is_callee(session) or (waiting and self._is_callee(waiting)):
             return self._static.decide(session, uri, action, match)
         asked = (session.id, session.details_changes, (uri, action, match))
         decision = self._remembered.get(asked)
         if decision is None:
             raise DecisionPending(asked[2], lambda then: self._ask(session, asked, then))
         return decision
+
+    def _is_callee(self, session: Session) -> bool:
+        return self._caller.is_callee(session, self._procedure)
 
     def _ask(self, session: Session, asked: _Asked, then: Callable[[Decision], None]) -> None:
         waiting = self._waiting.get(asked)

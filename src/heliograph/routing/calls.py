@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from heliograph.routing.authorizer import Decision, Subject
 from heliograph.routing.peer import Timer
 from heliograph.wamp.features import CALLEE_PROGRESSIVE_RESULTS
 from heliograph.wamp.ids import SequentialIds
@@ -41,6 +43,7 @@ class PendingCall(Struct, eq=False):
         options: of the first CALL; they count for all that continue it.
         disclose: whether the callee learns who calls.
         passthru: what the options say of the payload.
+        decisions: what was decided before it was made, about its caller and about callees.
         kept: its payload, piece by piece, while a callee may have to be given it all.
         kept_bytes: how many bytes that is.
         registration: whose callees can be asked.
@@ -59,6 +62,7 @@ class PendingCall(Struct, eq=False):
     registration: Registration
     disclose: bool
     passthru: dict[str, Any]
+    decisions: Mapping[Subject, Decision]
     is_open: bool
     kept: list[Payload] | None = None
     kept_bytes: int = 0

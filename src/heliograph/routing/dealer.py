@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from heliograph.routing.authorizer import authorize
@@ -11,6 +11,7 @@ from heliograph.routing.calls import KEPT_PIECES_LIMIT, PendingCall, SessionCall
 from heliograph.routing.counters import Counters
 from heliograph.routing.options import CallQueueOptions
 from heliograph.routing.passthru import passthru_of, passthru_of_error
+from heliograph.routing.pattern_callees import has_callee, next_callee
 from heliograph.routing.patterns import PatternIndex
 from heliograph.routing.peer import Clock
 from heliograph.routing.procedures import Announce, Procedures, Withdrawal
@@ -279,12 +280,14 @@ class Dealer:
         decision = authorize(session, procedure, "call")
         # Nobody registers a reserved one, but patterns may match it.
         registration = self.procedures.index.exact(procedure)
+        others: Iterator[Registration] = _NO_OTHERS
         if registration is None:
             if is_reserved(procedure):
                 return self._call_meta(session, message, by_name=decision.by_name)
             if self.procedures.index.has_patterns:
                 self._work.spend(self.procedures.index.look_ups(procedure))
-            registration = self.procedures.index.best(procedure)
+            others = self.procedures.index.best_first(procedure)
+            registration = next(others, None)
         if registration is None:
             raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {procedure!r}")
         made = self._calls(session).made
@@ -305,8 +308,10 @@ class Dealer:
             disclose=decision.disclose or options.disclose_me,
             passthru=passthru,
             is_open=options.progress,
+            decisions=session.decisions,
         )
-        self._offer(pending, [message.payload])
+        if not self._offer(pending, [message.payload], may_ask=True):
+            self._offer_elsewhere(pending, [message.payload], others)
         made[message.request] = pending
         return None
 
@@ -352,10 +357,26 @@ class Dealer:
         if message.options.progress:
             self._calls(session).remember_ended(message.request)
 
-    def _offer(self, pending: PendingCall, pieces: list[Payload]) -> None:
-        """Give a call to the callee whose turn it is, or let it wait for one; raises when neither can be."""
-        registration = pending.registration
-        callee = registration.pick(pending.tried)
+    def _offer_elsewhere(
+        self, pending: PendingCall, pieces: list[Payload], registrations: Iterator[Registration]
+    ) -> None:
+        """Offer a call to the next best patterns: no callee of the best one may register the procedure itself."""
+        for registration in registrations:
+            pending.registration = registration
+            if self._offer(pending, pieces, may_ask=True):
+                return
+        raise RequestError(NO_SUCH_PROCEDURE, f"no callee has registered {pending.procedure!r}")
+
+    def _offer(self, pending: PendingCall, pieces: list[Payload], *, may_ask: bool = False) -> bool:
+        """Give a call to the callee whose turn it is, or let it wait for one; raises when neither can be.
+
+        Returns:
+            Whether there is anybody; a call that was declined ends instead with `wamp.error.no_available_callee`.
+
+        Raises:
+            DecisionPending: whether a callee may have the call has to be waited for, and `may_ask` says that it can.
+        """
+        callee = next_callee(pending, self._work, may_ask=may_ask)
         while callee is not None:
             try:
                 self._invoke(pending, callee, pieces)
@@ -364,12 +385,15 @@ class Dealer:
                     raise
                 # Another one has declined it already; whoever cannot take it is as good as unavailable.
                 pending.tried |= {callee.session}
-                callee = registration.pick(pending.tried)
+                callee = next_callee(pending, self._work)
             else:
-                return
-        if pending.tried and not registration.has_untried(pending.tried):
+                return True
+        if not has_callee(pending, self._work, may_ask=may_ask):
+            if not pending.tried:
+                return False
             raise RequestError(NO_AVAILABLE_CALLEE, f"no callee of {pending.procedure!r} is available")
         self._wait_for_callee(pending, pieces)
+        return True
 
     def _invoke(self, pending: PendingCall, callee: Callee, pieces: list[Payload]) -> None:
         """Send a call to `callee`; raises, with nothing changed, when that cannot be given it."""
@@ -475,14 +499,14 @@ class Dealer:
             except (RequestError, PayloadError) as error:
                 self._refuse(pending, error)
 
-    @staticmethod
-    def _next_waiting(registration: Registration) -> tuple[PendingCall, Callee] | None:
+    def _next_waiting(self, registration: Registration) -> tuple[PendingCall, Callee] | None:
         for pending in registration.waiting:
-            callee = registration.pick(pending.tried)
+            callee = next_callee(pending, self._work)
             if callee is not None:
                 return pending, callee
-            if not pending.tried:
-                # Nobody is free for anyone; one that was declined may only be waiting for the others.
+            if not pending.tried and registration.match == "exact":
+                # Nobody is free for anyone. One that was declined may only be waiting for the others, and one of a
+                # pattern for those that may register its procedure.
                 return None
         return None
 
@@ -624,10 +648,11 @@ class Dealer:
     def _let_down(self, registration: Registration) -> None:
         """Fail the waiting calls for which there is no callee any more."""
         for pending in list(registration.waiting):
-            if not registration.callees or (pending.tried and not registration.has_untried(pending.tried)):
+            if not has_callee(pending, self._work):
                 self._finish(pending)
                 self._fail(pending, NO_AVAILABLE_CALLEE, "the last callee has gone")
 
 
+_NO_OTHERS: Iterator[Registration] = iter(())
 _NO_RESULT_DETAILS = ResultDetails()
 _PROGRESS_DETAILS = ResultDetails(progress=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from heliograph.routing.meta_subscriptions import LookupOptions
+from heliograph.routing.pattern_callees import is_reached
 from heliograph.routing.procedures import registration_details
 from heliograph.routing.realm import Realm
 from heliograph.routing.registration import Registration
@@ -52,8 +53,10 @@ class RegistrationProcedures:
     def match(self, session: Session, procedure: str) -> list[Any]:
         index = self._realm.dealer.procedures.index
         self._realm.work.spend(index.look_ups(procedure))
-        found = index.best(procedure)
-        return [found.id if found is not None else None]
+        for found in index.best_first(procedure):
+            if is_reached(found, session, procedure, self._realm.work):
+                return [found.id]
+        return [None]
 
     def get(self, session: Session, registration_id: Id) -> list[Any]:
         return [registration_details(_registration(self._realm, registration_id))]

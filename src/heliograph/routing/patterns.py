@@ -122,16 +122,17 @@ class PatternIndex(Generic[Entry]):
         return found
 
     def best(self, uri: str) -> Entry | None:
-        """Return the entry that wins for a procedure: exact, then the longest prefix, then the best wildcard."""
+        """Return the entry that wins for a procedure."""
+        return next(self.best_first(uri), None)
+
+    def best_first(self, uri: str) -> Iterator[Entry]:
+        """Return what matches a procedure: exact, then prefixes from long to short, then the best wildcard first."""
         exact = self._exact.get(uri)
         if exact is not None:
-            return exact
-        for entry in self._matching_prefixes(uri, reversed(self._prefix_lengths)):
-            return entry
+            yield exact
+        yield from self._matching_prefixes(uri, reversed(self._prefix_lengths))
         # "the longest portion of URI components matched before each wildcard": that of the first shape with a match.
-        for entry in self._matching_wildcards(uri):
-            return entry
-        return None
+        yield from self._matching_wildcards(uri)
 
     def _table(self, match: Match) -> dict[str, Entry]:
         if match == "exact":

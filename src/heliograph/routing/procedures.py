@@ -14,6 +14,7 @@ from heliograph.routing.registration import Callee, Registration
 from heliograph.wamp.errors import (
     INVALID_URI,
     NO_SUCH_REGISTRATION,
+    NOT_AUTHORIZED,
     PROCEDURE_ALREADY_EXISTS,
     TOO_MANY_REGISTRATIONS,
     RequestError,
@@ -134,8 +135,8 @@ class Procedures:
         self._drop_callee(registration, callee)
 
     def is_callee(self, session: Session, procedure: str) -> bool:
-        """Return whether `session` implements `procedure`."""
-        registration = self.index.best(procedure)
+        """Return whether `session` implements `procedure` itself, not by a pattern."""
+        registration = self.index.exact(procedure)
         return registration is not None and self._callee(registration, session) is not None
 
     def leave(self, session: Session) -> list[Withdrawal]:
@@ -164,6 +165,7 @@ class Procedures:
         if registration is None:
             return None
         if options.force_reregister:
+            _check_takeover(session, registration)
             for callee in list(registration.callees):
                 self.revoke(registration, callee.session, "another callee has taken the procedure over")
             return None
@@ -197,6 +199,24 @@ class Procedures:
         del self.registrations[registration.id]
         self.index.remove(registration.procedure, registration.match)
         return True
+
+
+def _check_takeover(session: Session, registration: Registration) -> None:
+    """Raise if `session` may not take a pattern over: its callees may have rights there that it has not."""
+    if registration.match == "exact":
+        return
+    for callee in registration.callees:
+        if not _have_same_rights(session, callee.session):
+            raise RequestError(
+                NOT_AUTHORIZED,
+                f"{registration.procedure!r} has callees of another role, who may do other things",
+            )
+
+
+def _have_same_rights(one: Session, other: Session) -> bool:
+    return one.authorizer is other.authorizer and (
+        one.authorizer.decides_alike or one.principal.authid == other.principal.authid
+    )
 
 
 def registration_details(registration: Registration) -> dict[str, Any]:

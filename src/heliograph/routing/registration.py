@@ -103,11 +103,17 @@ class Registration:
         return None
 
     def _pick_at_random(self, tried: Container[Session]) -> Callee | None:
-        able = self.callees
-        while able:
-            callee = random.choice(able)  # noqa: S311 - guards nothing
-            if callee.is_free and callee.session not in tried:
-                return callee
-            # Only now that the first pick has failed is it worth looking at all of them.
-            able = [callee for callee in self.callees if callee.is_free and callee.session not in tried]
+        if not self.callees:
+            return None
+        first = random.choice(self.callees)  # noqa: S311 - guards nothing
+        if first.is_free and first.session not in tried:
+            return first
+        # Only now that the first pick has failed is it worth looking at others.
+        free = [callee for callee in self.callees if callee.is_free]
+        while free:
+            position = random.randrange(len(free))  # noqa: S311 - guards nothing
+            if free[position].session not in tried:
+                return free[position]
+            free[position] = free[-1]
+            free.pop()
         return None

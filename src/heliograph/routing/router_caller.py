@@ -68,7 +68,7 @@ class RouterCaller:
 
     def is_callee(self, session: Session, procedure: str) -> bool:
         """Return whether `session` implements `procedure` itself, not by a pattern."""
-        return self.is_registered(procedure) and self._realm.dealer.procedures.is_callee(session, procedure)
+        return self._realm.dealer.procedures.is_callee(session, procedure)
 
     def call(
         self,

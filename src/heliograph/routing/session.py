@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from heliograph.auth.facts import NOTHING_KNOWN, ConnectionFacts
 from heliograph.auth.principal import Principal
-from heliograph.routing.authorizer import Authorizer, Decision, DecisionPending, Question
+from heliograph.routing.authorizer import Authorizer, Decision, DecisionPending, Subject
 from heliograph.routing.joining import Joining
 from heliograph.routing.options import OutboxPolicy, SessionOptions
 from heliograph.routing.peer import Peer, Timer
@@ -115,7 +115,7 @@ class Session:
         self._modified: dict[str, Any] = _NOTHING
         self._is_held = False
         self._undecided: set[int] | None = None
-        self.decisions: Mapping[Question, Decision] = _NOTHING
+        self.decisions: Mapping[Subject, Decision] = _NOTHING
         """What was decided while the message at hand waited."""
         self.details_changes = 0
         self.peer = peer
@@ -298,7 +298,7 @@ class Session:
             self.release()
             if request in undecided:
                 undecided.remove(request)
-                self._repeat(message, {**decisions, pending.question: decision})
+                self._repeat(message, {**decisions, pending.subject: decision})
 
         pending.ask(repeat)
 
@@ -308,7 +308,7 @@ class Session:
             self._undecided.discard(request)
         self.realm.dealer.abandon(self, request)
 
-    def _repeat(self, message: Message, decisions: Mapping[Question, Decision]) -> None:
+    def _repeat(self, message: Message, decisions: Mapping[Subject, Decision]) -> None:
         """Handle `message` again, with all that was decided about it: it may take more than one decision."""
         before, self.decisions = self.decisions, decisions
         try:

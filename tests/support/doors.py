@@ -83,7 +83,12 @@ class Door:
         turn = Turn(loop)
         self.counters = TransportCounters()
         router = Router(
-            [], deliverer=OutboxDeliverer(turn), random_id=lambda: 1, clock=LoopClock(loop), agent="test"
+            [],
+            deliverer=OutboxDeliverer(turn),
+            random_id=lambda: 1,
+            clock=LoopClock(loop),
+            work=turn,
+            agent="test",
         )
         compression = CompressionOptions(deflate=DeflateOptions())
 

@@ -103,6 +103,7 @@ class Dealer:
         self._counters = counters
         self._work = work
         self._overdue: deque[PendingCall] = deque()
+        self._is_canceling = False
         self._timeout_unit_s = timeout_unit_s
         self._kept_calls_limit_bytes = kept_calls_limit_bytes
         self._queues: PatternIndex[int] = PatternIndex()
@@ -571,16 +572,17 @@ class Dealer:
     def _on_timeout(self, pending: PendingCall) -> None:
         # Very many may be due at once.
         self._overdue.append(pending)
-        if len(self._overdue) == 1:
+        if not self._is_canceling:
+            self._is_canceling = True
             self._work.go_on(self._cancel_overdue())
 
     def _cancel_overdue(self) -> Steps[None]:
         while self._overdue:
-            pending = self._overdue[0]
+            pending = self._overdue.popleft()
             if pending.timer is not None:
                 self._cancel(pending, "killnowait", TIMEOUT, "the call has run out of time")
-            self._overdue.popleft()
             yield from self._step()
+        self._is_canceling = False
 
     def _taken(self, session: Session, invocation: int) -> PendingCall | None:
         """Return the call that `invocation` stands for; None when its caller no longer waits."""

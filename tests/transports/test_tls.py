@@ -117,7 +117,8 @@ class TestEveryTransport:
         async with running_node(world.config(kind), directory=world.directory) as node:
             door = world.door(node.address)
             assert (await post_json(door, "/notify", {"topic": TOPIC})).status == 200
-            assert (await request(door, "GET", "/metrics")).status == 200
+            for target in ("/metrics", "https://localhost/metrics", "http://localhost/metrics"):
+                assert (await request(door, "GET", target)).status == 200
             host, port = node.address
             assert node.node.urls == [f"https://{host}:{port}/"]
 

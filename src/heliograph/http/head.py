@@ -46,7 +46,7 @@ class HeadRefused(Exception):  # noqa: N818 - says what happened, not that somet
         self.text = text
 
 
-class Head(Struct):
+class Head(Struct, gc=False):
     """A request's head that was found to make sense.
 
     Attributes:

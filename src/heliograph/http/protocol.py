@@ -35,6 +35,8 @@ PIPELINED_REQUESTS = 16
 FRAMING_GRANTED = 8
 """Bytes that a chunk's size and extensions may have for each byte of its content, beside as many as a head may have."""
 
+_COVERED_BY_CONTENT = 1 + FRAMING_GRANTED
+
 HEADS_TRIED = 8
 """Heads of one connection that are kept without being seen again, before its client is believed to repeat none."""
 
@@ -385,7 +387,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a piece of the request's body."""
         self._unparsed_bytes = 0
-        self._framing_bytes -= (1 + FRAMING_GRANTED) * len(body)
+        self._framing_bytes -= _COVERED_BY_CONTENT * len(body)
         cycle = self.cycle
         if type(cycle) is LaneRequest:
             cycle.feed(body)

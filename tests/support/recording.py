@@ -147,23 +147,32 @@ class ManualClock:
 
     def __init__(self) -> None:
         self.time_s = 1_700_000_000.0
+        self.passed_s = 5_000.0
         self.timers: list[ManualTimer] = []
 
     def now_s(self) -> float:
         return self.time_s
 
+    def monotonic_s(self) -> float:
+        return self.passed_s
+
     def later(self, delay_s: float, callback: Callable[[], None]) -> ManualTimer:
-        timer = ManualTimer(self.time_s + delay_s, callback)
+        timer = ManualTimer(self.passed_s + delay_s, callback)
         self.timers.append(timer)
         return timer
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and what is due happen in its order."""
         self.time_s += seconds
+        self.passed_s += seconds
         for timer in sorted(self.pending, key=lambda timer: timer.due_s):
-            if timer.due_s <= self.time_s and not timer.is_cancelled:
+            if timer.due_s <= self.passed_s and not timer.is_cancelled:
                 timer.is_cancelled = True
                 timer.callback()
+
+    def set_date(self, seconds: float) -> None:
+        """Let somebody set the date that many seconds ahead, or back; no time passes."""
+        self.time_s += seconds
 
     @property
     def pending(self) -> list[ManualTimer]:

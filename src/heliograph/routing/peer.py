@@ -101,7 +101,10 @@ class Clock(Protocol):
     """The time, which routing does not have itself."""
 
     def now_s(self) -> float:
-        """Return seconds since 1970."""
+        """Return seconds since 1970: a date, which jumps when somebody sets it."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds on a clock that never jumps: what a duration is measured by."""
 
     def later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` in `delay_s` seconds."""

@@ -21,6 +21,10 @@ class LoopClock:
         """Return seconds since 1970."""
         return time.time()
 
+    def monotonic_s(self) -> float:
+        """Return seconds on the clock of the loop's timers."""
+        return self._loop.time()
+
     def later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` in `delay_s` seconds."""
         return self._loop.call_later(delay_s, callback)

@@ -117,6 +117,26 @@ def test_challenges_asked_before_are_not_judged_any_more() -> None:
     door.bench.assert_nothing_left()
 
 
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_setting_the_date_neither_lengthens_nor_shortens_a_refusal(seconds: float) -> None:
+    door = door_with()
+    fail(door, times=3)
+    door.bench.clock.set_date(seconds)
+    assert door.authenticators.backoff.refused_for_s(THERE) == 10.0
+    assert not is_let_in(door)
+    door.bench.clock.advance(10.0)
+    assert is_let_in(door)
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_setting_the_date_forgets_no_failures(seconds: float) -> None:
+    door = door_with()
+    fail(door, times=2)
+    door.bench.clock.set_date(seconds)
+    fail(door)
+    assert not is_let_in(door)
+
+
 @pytest.mark.parametrize("address", ["192.0.2.8", "2001:db8::7"])
 def test_others_keep_their_service(address: str) -> None:
     door = door_with()

@@ -182,6 +182,23 @@ class TestAnswer:
         assert f"the authenticator {PROCEDURE} for ticket" in report
         assert why in report
 
+    @pytest.mark.parametrize("set_ahead_s", [-3600.0, 0.0, 3600.0])
+    def test_is_reported_again_when_time_has_passed_not_when_the_date_is_set(
+        self, room: Room, set_ahead_s: float
+    ) -> None:
+        def answer_nonsense() -> int:
+            room.show_ticket()
+            room.asked()
+            room.answer(None)
+            return len(room.door.reports)
+
+        clock = room.door.bench.clock
+        assert answer_nonsense() == 1
+        clock.set_date(set_ahead_s)
+        assert answer_nonsense() == 1
+        clock.advance(principals.REPORT_INTERVAL_S)
+        assert answer_nonsense() == 2
+
     @pytest.mark.parametrize(
         ("answer", "reason"),
         [

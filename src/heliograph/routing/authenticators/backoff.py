@@ -37,7 +37,7 @@ class Backoff:
 
     Args:
         options: how many are too many.
-        clock: tells the time.
+        clock: tells how much time has passed, whatever the date is set to.
     """
 
     def __init__(self, options: BackoffOptions, clock: Clock) -> None:
@@ -48,14 +48,14 @@ class Backoff:
     def refused_for_s(self, facts: ConnectionFacts) -> float:
         """Return how many seconds an applicant from there still has to wait, 0.0 if none."""
         record = self._records.get(self._key(facts) or "")
-        return 0.0 if record is None else max(0.0, record.refused_until_s - self._clock.now_s())
+        return 0.0 if record is None else max(0.0, record.refused_until_s - self._clock.monotonic_s())
 
     def failed(self, facts: ConnectionFacts, authid: str | None) -> None:
         """Take note that somebody there has not proven to be `authid`."""
         key = self._key(facts)
         if key is None:
             return
-        now = self._clock.now_s()
+        now = self._clock.monotonic_s()
         record = self._records.pop(key, None) or _Record(now)
         if len(self._records) >= ADDRESSES_LIMIT:
             del self._records[next(iter(self._records))]

@@ -208,7 +208,7 @@ class DynamicPrincipals(Generic[CredentialsT]):
 
     def _failed(self, why: str) -> Refusal:
         self._router.counters.authenticators_failed += 1
-        now = self._router.clock.now_s()
+        now = self._router.clock.monotonic_s()
         if now >= self._silent_until_s:
             self._silent_until_s = now + REPORT_INTERVAL_S
             self._router.report(

@@ -178,6 +178,37 @@ async def test_a_browser_that_comes_back_is_known_by_its_cookie(router: RouterPr
     browser.socket.abort()
 
 
+async def test_who_is_logged_out_by_the_operator_does_not_come_back_by_a_cookie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [[role]] = [yaml.safe_load(block) for block in blocks("yaml", section("Take a right away"))]
+    [program] = blocks("python", section("Take a right away"))
+    principals = {
+        "joe": {"ticket": TICKET_OF_TODAY, "role": "frontend"},
+        "operator": {"ticket": "operators", "role": role["name"]},
+    }
+    auth = {"cookie": {"type": "static"}, "ticket": {"type": "static", "principals": principals}}
+    config = config_with(auth, cookie={})
+    config["workers"][0]["realms"][0]["roles"].append(role)
+    monkeypatch.setenv("OPERATOR_TICKET", "operators")
+    with router_process(tmp_path, config) as router:
+        first = await Connection.open(router.address)
+        await first.send(upgrade_request())
+        cookie = (await first.response()).headers["set-cookie"].partition(";")[0]
+        browser = WampClient(WebSocket(first.reader, first.writer), "json")
+        hello = [1, "realm1", {"roles": HELLO_ROLES, "authmethods": ["cookie", "ticket"], "authid": "joe"}]
+        assert await browser.ask(*hello) == [4, "ticket", {}]
+        assert (await browser.ask(5, TICKET_OF_TODAY, {}))[0] == 2
+
+        done = await asyncio.to_thread(run, [sys.executable, "-c", at(router, program)], tmp_path)
+        assert (done.stdout, done.stderr) == ("1 sessions ended\n", "")
+        assert (await browser.receive())[2] == "wamp.close.killed"
+        again = WampClient(await open_websocket(router.address, headers={"Cookie": cookie}), "json")
+        assert await again.ask(*hello) == [4, "ticket", {}], "it is asked for its ticket again"
+        again.socket.abort()
+        first.abort()
+
+
 def _join_with_ticket(router: RouterProcess, ticket: str) -> Any:
     """Join as joe, and wait for whoever has to be asked."""
     return connect(

@@ -247,6 +247,29 @@ class TestCookie:
         assert fresh != cookie
         assert (await hello(third, authmethods=["cookie"]))[0] == 3
 
+    async def test_a_cookie_in_the_file_lends_nobody_the_rights_of_a_user_who_was_removed(
+        self, tmp_path: Path
+    ) -> None:
+        def config(**principals: dict[str, str]) -> dict[str, Any]:
+            path = {
+                **PATHS["browser"],
+                "auth": {"cookie": {}, "ticket": {"type": "static", "principals": principals}},
+            }
+            return node_config(web_transport({"browser": path}), realm=REALM)
+
+        user = {"ticket": TICKET, "role": "member"}
+        with router_process(tmp_path, config(**{TICKET_USER: user})) as router:
+            _, cookie = await self.log_in(router)
+        assert TICKET_USER in (tmp_path / "cookies.json").read_text()
+        with router_process(tmp_path, config(**{TICKET_USER: user})) as router:
+            client, same = await self.handshake(router, cookie)
+            assert same == cookie
+            assert (await hello(client))[2]["authid"] == TICKET_USER
+        with router_process(tmp_path, config(ann=user)) as router:
+            client, fresh = await self.handshake(router, cookie)
+            assert fresh != cookie
+            assert (await hello(client, authmethods=["cookie"]))[0] == 3
+
     async def test_a_cookie_the_router_has_not_given_is_replaced(self, router: RouterProcess) -> None:
         _, value = await self.handshake(router, "a" * 24)
         assert value != "a" * 24
@@ -259,6 +282,6 @@ class TestCookie:
         async with asyncio.timeout(10):
             while TICKET_USER not in file.read_text():  # noqa: ASYNC110 - nothing announces what is written
                 await asyncio.sleep(0.01)
-        assert json.loads(file.read_text())["version"] == 1
+        assert json.loads(file.read_text())["version"] == 2
         assert cookie not in file.read_text()
         assert file.stat().st_mode & 0o777 == 0o600

@@ -29,6 +29,8 @@ class Door:
         auth: its methods, as in a configuration.
         backoff: when an address is refused.
         cookies: whether its clients have any.
+        before: the same transport before the router was started anew: its cookies are known still.
+        bench: the router, if there is one already.
         roles: of the realm.
     """
 
@@ -38,12 +40,19 @@ class Door:
         *,
         backoff: BackoffOptions = NEVER,
         cookies: bool = False,
+        before: "Door | None" = None,
+        bench: Bench | None = None,
         roles: Sequence[RoleOptions] = (OPEN_ROLE, FRONTEND, BACKEND),
     ) -> None:
-        self.bench = Bench(roles)
+        self.bench = bench or Bench(roles)
         self.reports: list[str] = []
         self.bench.router.report = self.reports.append
-        self.cookies = Cookies(3600.0, self.bench.clock) if cookies else None
+        remembered = None
+        if before is not None:
+            assert before.cookies is not None
+            remembered = before.cookies.remembered
+            self.bench.clock.time_s = before.bench.clock.time_s
+        self.cookies = Cookies(3600.0, self.bench.clock, remembered=remembered) if cookies else None
         self.authenticators = Authenticators(
             msgspec.convert(auth, AuthOptions), self.bench.router, backoff=backoff, cookies=self.cookies
         )

@@ -1,6 +1,8 @@
 """The file that remembers whom cookies stand for: whole at any time, for its owner alone, without a cookie in it."""
 
 import asyncio
+import hashlib
+import hmac
 import json
 import os
 from pathlib import Path
@@ -11,10 +13,13 @@ import pytest
 
 from heliograph.auth.facts import ConnectionFacts
 from heliograph.auth.principal import Principal
+from heliograph.routing.authenticators.cookie import digest_of
+from heliograph.routing.authenticators.steps import Standing
 from heliograph.transports.cookie_file import CookieFile, CookieFileUnusable
 from tests.support.recording import ManualClock
 
 COOKIE = "cookie-of-a-browser"
+TICKET = "a secret somebody could guess"
 
 
 @pytest.fixture
@@ -35,9 +40,13 @@ class Joined:
         self.realm = SimpleNamespace(name="realm1")
 
 
+def ask(_method: str, _authid: str, _realm: str) -> Standing:
+    return Standing("member", TICKET.encode())
+
+
 def join(kept: CookieFile, cookie: str = COOKIE) -> None:
     joined: Any = Joined(cookie)
-    kept.cookies.joined(joined)
+    kept.cookies.joined(joined, ask)
 
 
 async def remember(file: Path, clock: ManualClock, *cookies: str) -> None:
@@ -52,7 +61,7 @@ async def test_it_is_known_after_a_restart_whom_a_cookie_stands_for(
 ) -> None:
     file = tmp_path / "cookies.json"
     await remember(file, clock)
-    found = opened(file, clock).cookies.find(COOKIE)
+    found = opened(file, clock).cookies.find(COOKIE, ask)
     assert found is not None
     assert (found.realm, found.authid, found.authrole, found.authprovider) == (
         "realm1",
@@ -67,6 +76,7 @@ async def test_it_is_its_owners_and_holds_no_cookie(tmp_path: Path, clock: Manua
     await remember(file, clock)
     assert file.stat().st_mode & 0o777 == 0o600
     assert COOKIE not in file.read_text()
+    assert TICKET not in file.read_text()
     assert os.listdir(tmp_path) == ["cookies.json"], "nothing half-written is left"
 
 
@@ -95,9 +105,10 @@ async def test_it_may_begin_anew(tmp_path: Path, clock: ManualClock) -> None:
     [
         (b"", "is no file of remembered cookies"),
         (b"{", "is no file of remembered cookies"),
-        (b'{"version": 1, "cookies": {"x": {}}}', "is no file of remembered cookies"),
+        (b'{"version": 2, "cookies": {"x": {}}}', "is no file of remembered cookies"),
         (b"\xff", "is no file of remembered cookies"),
-        (b'{"version": 2, "cookies": {}}', "was written by another version"),
+        (b'{"version": "2", "cookies": {}}', "is no file of remembered cookies"),
+        (b'{"version": 3, "cookies": {}}', "was written by another version"),
     ],
 )
 async def test_something_else_in_its_place_is_left_alone(
@@ -108,6 +119,40 @@ async def test_something_else_in_its_place_is_left_alone(
     with pytest.raises(CookieFileUnusable, match=says):
         opened(file, clock)
     assert file.read_bytes() == content
+
+
+async def test_the_fingerprint_in_it_gives_no_way_to_try_guesses_at_credentials(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    file = tmp_path / "cookies.json"
+    await remember(file, clock, COOKIE, "another-cookie")
+    entries = json.loads(file.read_text())["cookies"]
+    fingerprints = [entry["fingerprint"] for entry in entries.values()]
+    assert len(set(fingerprints)) == 2, "the same credentials, each with another cookie as the key"
+    guesses = [hmac.digest(key.encode(), TICKET.encode(), "sha256").hex() for key in ("", *entries)]
+    guesses.append(hashlib.sha256(TICKET.encode()).hexdigest())
+    assert not set(guesses) & set(fingerprints)
+
+
+async def test_after_an_update_browsers_authenticate_once_more(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first version did not keep by what somebody had authenticated: nothing can be asked anew."""
+    file = tmp_path / "cookies.json"
+    remembered = {
+        "realm": "realm1",
+        "authid": "joe",
+        "authrole": "boss",
+        "authprovider": "static",
+        "expires_s": clock.now_s() + 1000,
+    }
+    file.write_text(json.dumps({"version": 1, "cookies": {digest_of(COOKIE): remembered}}))
+    assert opened(file, clock).cookies.remembered == {}
+    assert (
+        "cookies.json was written by an earlier version: browsers have to authenticate once more"
+        in caplog.text
+    )
+    assert json.loads(file.read_text()) == {"version": 2, "cookies": {}}
 
 
 async def test_a_place_that_cannot_be_written_is_told_at_the_start(
@@ -134,7 +179,7 @@ async def test_a_disk_that_fails_later_costs_no_session_anything(
     await kept.close()
     assert "cookies are remembered until the router stops" in caplog.text
     assert COOKIE not in caplog.text
-    assert kept.cookies.find(COOKIE) is not None
+    assert kept.cookies.find(COOKIE, ask) is not None
     assert os.listdir(tmp_path) == ["cookies.json"]
 
     monkeypatch.undo()

@@ -213,7 +213,8 @@ class TlsOptions(Struct, frozen=True, kw_only=True, tag_field="type", tag="stati
 class CookieAuthOptions(Struct, frozen=True, kw_only=True, tag_field="type", tag="static"):
     """`cookie`: who has authenticated on an earlier connection of the same browser is known again.
 
-    It needs a `cookie` block on the transport.
+    It needs a `cookie` block on the transport. Whether the principal is still there, its role and its credentials are
+    asked anew each time, of the method by which it had authenticated.
     """
 
 

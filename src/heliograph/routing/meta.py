@@ -21,6 +21,7 @@ from heliograph.wamp.messages import Call
 from heliograph.wamp.payload import Payload, PlainPayload
 
 if TYPE_CHECKING:
+    from heliograph.routing.authenticators.cookie import Cookies
     from heliograph.routing.realm import Realm
     from heliograph.routing.session import Session
 
@@ -81,11 +82,12 @@ class MetaApi:
 
     Args:
         realm: what they tell of.
+        cookies: those of the router's transports.
     """
 
-    def __init__(self, realm: Realm) -> None:
+    def __init__(self, realm: Realm, cookies: Sequence[Cookies]) -> None:
         functions = {
-            **SessionProcedures(realm).by_name(),
+            **SessionProcedures(realm, cookies).by_name(),
             **SubscriptionProcedures(realm).by_name(),
             **RegistrationProcedures(realm).by_name(),
         }

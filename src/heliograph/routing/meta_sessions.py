@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from heliograph.routing.authenticators.cookie import Cookies
 from heliograph.routing.realm import Realm, Testament
 from heliograph.routing.receivers import receiver_filter
 from heliograph.routing.retention import kept_bytes
@@ -41,10 +42,12 @@ class SessionProcedures:
 
     Args:
         realm: what they tell of.
+        cookies: those of the router's transports.
     """
 
-    def __init__(self, realm: Realm) -> None:
+    def __init__(self, realm: Realm, cookies: Sequence[Cookies]) -> None:
         self._realm = realm
+        self._cookies = cookies
 
     def by_name(self) -> dict[str, Callable[..., Any]]:
         """Return the procedures by the name they are called by."""
@@ -84,6 +87,10 @@ class SessionProcedures:
         self, session: Session, authid: str, *, reason: str = CLOSE_KILLED, message: str | None = None
     ) -> Steps[list[Any]]:
         _check_farewell(reason, message)
+        # Before anybody hears of it: a browser would come straight back.
+        for cookies in self._cookies:
+            self._realm.work.spend(len(cookies.remembered) // LOOKED_AT_A_UNIT)
+            cookies.forget(self._realm.name, authid)
         found = [other for other in self._others(session) if other.principal.authid == authid]
         killed = yield from self._kill(found, reason, message)
         return [killed]

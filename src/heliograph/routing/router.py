@@ -6,6 +6,7 @@ from typing import Any
 
 from heliograph.auth.options import AnonymousOptions
 from heliograph.routing.authenticators.anonymous import StaticAnonymous
+from heliograph.routing.authenticators.cookie import Cookies
 from heliograph.routing.counters import Counters
 from heliograph.routing.meta import MetaApi
 from heliograph.routing.options import RealmOptions
@@ -101,6 +102,8 @@ class Router:
         )
         """Whether a role's sessions may lose events rather than their connection."""
         self.realms: dict[str, Realm] = {}
+        self.cookies: list[Cookies] = []
+        """Those of each transport that has any."""
         self._callers: dict[str, RouterCaller] = {}
         self._everybody: dict[str, StaticAnonymous] = {}
         for options in realms:
@@ -112,7 +115,7 @@ class Router:
                 counters=self.counters,
                 work=work,
             )
-            realm.dealer.meta = MetaApi(realm)
+            realm.dealer.meta = MetaApi(realm, self.cookies)
             caller = self._callers[options.name] = RouterCaller(self, realm, clock)
             realm.open(caller)
             self.realms[options.name] = realm

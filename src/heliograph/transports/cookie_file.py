@@ -15,7 +15,11 @@ from heliograph.routing.peer import Clock
 
 _LOG = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
+
+
+class _Head(msgspec.Struct, frozen=True):
+    version: int
 
 
 class _Content(msgspec.Struct, frozen=True):
@@ -45,14 +49,10 @@ class CookieFile:
 
     def __init__(self, file: Path, *, max_age_s: float, clock: Clock, purge: bool = False) -> None:
         self._file = file
-        remembered = {} if purge else _read(file)
-        now = clock.now_s()
         self.cookies = Cookies(
             max_age_s,
             clock,
-            remembered={
-                digest: principal for digest, principal in remembered.items() if principal.expires_s > now
-            },
+            remembered={} if purge else _read(file),
             changed=self._on_change,
         )
         self._writing: asyncio.Task[None] | None = None
@@ -101,13 +101,19 @@ class CookieFile:
 
 def _read(file: Path) -> Mapping[str, Remembered]:
     try:
-        content = msgspec.json.decode(file.read_bytes(), type=_Content)
+        text = file.read_bytes()
+        version = msgspec.json.decode(text, type=_Head).version
+        content = msgspec.json.decode(text, type=_Content) if version == _VERSION else None
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise CookieFileUnusable(f"{file} cannot be read: {error.strerror}") from error
     except msgspec.MsgspecError:
         raise CookieFileUnusable(f"{file} is no file of remembered cookies: move it away") from None
-    if content.version != _VERSION:
+    if content is not None:
+        return content.cookies
+    if version > _VERSION:
         raise CookieFileUnusable(f"{file} was written by another version: move it away")
-    return content.cookies
+    # It does not tell by what anybody authenticated, so nobody can be asked whether that still counts.
+    _LOG.warning("%s was written by an earlier version: browsers have to authenticate once more", file)
+    return {}

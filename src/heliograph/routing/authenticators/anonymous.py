@@ -20,6 +20,8 @@ class StaticAnonymous:
         random_id: draws authids.
     """
 
+    principals = None
+
     def __init__(self, options: AnonymousOptions, random_id: RandomId) -> None:
         self._options = options
         self._random_id = random_id
@@ -43,6 +45,8 @@ class DynamicAnonymous:
         principals: where it is asked.
         random_id: draws authids where it names none.
     """
+
+    principals = None
 
     def __init__(self, principals: DynamicPrincipals[None], random_id: RandomId) -> None:
         self._principals = principals

@@ -25,7 +25,7 @@ from heliograph.routing.authenticators.cookie import CookieAuthenticator, Cookie
 from heliograph.routing.authenticators.cryptosign import CryptosignAnswer, DynamicCryptosign, StaticCryptosign
 from heliograph.routing.authenticators.principals import Answer, DynamicPrincipals, Verdict
 from heliograph.routing.authenticators.scram import DynamicScram, ScramAnswer, StaticScram
-from heliograph.routing.authenticators.steps import Authenticator
+from heliograph.routing.authenticators.steps import Authenticator, Standing
 from heliograph.routing.authenticators.ticket import DynamicTicket, StaticTicket
 from heliograph.routing.authenticators.tls import DynamicTls, StaticTls
 from heliograph.routing.authenticators.wampcra import CraAnswer, DynamicCra, StaticCra
@@ -64,7 +64,9 @@ class Authenticators:
     ) -> None:
         self.backoff = Backoff(backoff, router.clock)
         self._cookies = cookies
-        assembly = _Assembly(auth, router, cookies)
+        if cookies is not None:
+            router.cookies.append(cookies)
+        assembly = _Assembly(auth, router, cookies, self._standing)
         self._by_method: dict[str, Authenticator] = dict(assembly.authenticators())
 
     @property
@@ -93,12 +95,12 @@ class Authenticators:
 
     def knows_cookie(self, cookie: str) -> bool:
         """Return whether `cookie` stands for somebody."""
-        return self._cookies is not None and self._cookies.find(cookie) is not None
+        return self._cookies is not None and self._cookies.find(cookie, self._standing) is not None
 
     def joined(self, session: Session) -> None:
         """Take note that a session has joined."""
         if self._cookies is not None:
-            self._cookies.joined(session)
+            self._cookies.joined(session, self._standing)
 
     def left(self, session: Session, reason: str | None = None) -> None:
         """Take note that a session leaves.
@@ -112,6 +114,12 @@ class Authenticators:
             if reason == CLOSE_LOGOUT:
                 self._cookies.log_out(session)
 
+    def _standing(self, method: str, authid: str, realm: str) -> Standing | None:
+        authenticator = self._by_method.get(method)
+        if authenticator is None or authenticator.principals is None:
+            return None
+        return authenticator.principals.standing(authid, realm)
+
 
 class _Assembly:
     def __init__(
@@ -119,7 +127,9 @@ class _Assembly:
         auth: AuthOptions,
         router: Router,
         cookies: Cookies | None,
+        standing: cookie.Ask,
     ) -> None:
+        self._standing = standing
         self._auth = auth
         self._router = router
         self._cookies = cookies
@@ -141,7 +151,7 @@ class _Assembly:
         if auth.tls is not None:
             yield TLS, self._tls(auth.tls)
         if auth.cookie is not None and self._cookies is not None:
-            yield cookie.METHOD, CookieAuthenticator(self._cookies)
+            yield cookie.METHOD, CookieAuthenticator(self._cookies, self._standing)
 
     def _anonymous(self, options: AnonymousOptions | DynamicOptions | FunctionOptions) -> Authenticator:
         if isinstance(options, AnonymousOptions):
@@ -190,7 +200,7 @@ class _Assembly:
         if isinstance(options, DynamicOptions):
             return DynamicPrincipals(options, self._router, answer, method)
         dynamic, caller = self._router.outside.ask_function(options)
-        return DynamicPrincipals(dynamic, self._router, answer, method, caller)
+        return DynamicPrincipals(dynamic, self._router, answer, method, caller, options)
 
 
 def authenticators_of(options: SessionOptions, router: Router) -> Authenticators | None:

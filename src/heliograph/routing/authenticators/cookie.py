@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from heliograph.auth.principal import Principal
-from heliograph.routing.authenticators.steps import Applicant, Grant, Then
+from heliograph.routing.authenticators.steps import Applicant, Grant, Standing, Then
 from heliograph.routing.peer import Clock
 from heliograph.wamp.errors import CLOSE_LOGOUT
 
@@ -22,21 +23,29 @@ COOKIES_LIMIT = 100_000
 """Cookies that stand for somebody; the one remembered longest makes room."""
 
 
+Ask = Callable[[str, str, str], Standing | None]
+"""Takes a method, an authid and a realm; returns what counts now for that principal."""
+
+
 class Remembered(Struct, frozen=True, kw_only=True):
-    """Whom a cookie stands for.
+    """Whom a cookie stands for. What it may do is asked anew each time the cookie is shown.
 
     Attributes:
         realm: where it joined.
         authid: as whom.
-        authrole: in which role.
+        authrole: in which role; it counts where nobody can tell what it is now.
+        authmethod: by which method it authenticated.
         authprovider: what vouched for it.
+        fingerprint: of what it authenticated by. Its key is the cookie, so it gives nobody else a way to try guesses.
         expires_s: until when that counts, in seconds since 1970.
     """
 
     realm: str
     authid: str
     authrole: str
+    authmethod: str
     authprovider: str
+    fingerprint: str
     expires_s: float
 
 
@@ -62,46 +71,73 @@ class Cookies:
         self._clock = clock
         self._changed = changed
         self._sessions: dict[str, set[Session]] = {}
-        self.remembered = dict(remembered or {})
+        now = clock.now_s()
+        self.remembered = {
+            digest: self._within_max_age(principal, now)
+            for digest, principal in (remembered or {}).items()
+            if principal.expires_s > now
+        }
         """By the cookie's digest: who reads this learns no cookie."""
 
-    def find(self, cookie: str | None) -> Remembered | None:
-        """Return whom `cookie` stands for."""
-        if cookie is None:
-            return None
+    def find(self, cookie: str, ask: Ask) -> Remembered | None:
+        """Return whom `cookie` stands for, in the role that counts now; forget it when that is nobody any more.
+
+        Args:
+            cookie: what was shown.
+            ask: tells what counts now.
+        """
         digest = digest_of(cookie)
         remembered = self.remembered.get(digest)
-        if remembered is None or remembered.expires_s > self._clock.now_s():
-            return remembered
-        del self.remembered[digest]
-        self._changed()
-        return None
+        if remembered is None:
+            return None
+        now = self._clock.now_s()
+        standing = ask(remembered.authmethod, remembered.authid, remembered.realm)
+        if (
+            remembered.expires_s <= now
+            or standing is None
+            or remembered.fingerprint != _fingerprint(cookie, standing)
+        ):
+            del self.remembered[digest]
+            self._changed()
+            return None
+        bounded = self._within_max_age(remembered, now)
+        if bounded is not remembered:
+            self.remembered[digest] = bounded
+            self._changed()
+        return structs.replace(bounded, authrole=standing.role or remembered.authrole)
 
-    def joined(self, session: Session) -> None:
-        """Take note that a session with a cookie has joined, and as whom."""
+    def joined(self, session: Session, ask: Ask) -> None:
+        """Take note that a session with a cookie has joined, and as whom.
+
+        Args:
+            session: which.
+            ask: tells what counts now.
+        """
         cookie = session.facts.cookie
         if cookie is None:
             return
         digest = digest_of(cookie)
         self._sessions.setdefault(digest, set()).add(session)
-        principal = session.principal
+        principal, realm = session.principal, session.realm.name
         if not principal.is_authenticated or principal.authmethod == METHOD:
             return
-        before = self.remembered.get(digest)
-        if before is not None and (before.realm, before.authid) != (session.realm.name, principal.authid):
-            # Perhaps somebody has given this browser a cookie of their own.
-            del self.remembered[digest]
-            self._changed()
-            return
-        if before is None and len(self.remembered) >= COOKIES_LIMIT:
-            del self.remembered[next(iter(self.remembered))]
-        self.remembered[digest] = Remembered(
-            realm=session.realm.name,
-            authid=principal.authid,
-            authrole=principal.authrole,
-            authprovider=principal.authprovider,
-            expires_s=self._clock.now_s() + self._max_age_s,
-        )
+        before = self.remembered.pop(digest, None)
+        standing = ask(principal.authmethod, principal.authid, realm)
+        # Where it stood for another, somebody may have given this browser a cookie of their own.
+        if standing is not None and (
+            before is None or (before.realm, before.authid) == (realm, principal.authid)
+        ):
+            if len(self.remembered) >= COOKIES_LIMIT:
+                del self.remembered[next(iter(self.remembered))]
+            self.remembered[digest] = Remembered(
+                realm=realm,
+                authid=principal.authid,
+                authrole=principal.authrole,
+                authmethod=principal.authmethod,
+                authprovider=principal.authprovider,
+                fingerprint=_fingerprint(cookie, standing),
+                expires_s=self._clock.now_s() + self._max_age_s,
+            )
         self._changed()
 
     def left(self, session: Session) -> None:
@@ -128,20 +164,41 @@ class Cookies:
             if sibling is not session:
                 sibling.end(CLOSE_LOGOUT, "logged out on another connection")
 
+    def forget(self, realm: str, authid: str) -> None:
+        """Let no cookie stand for `authid` in `realm` any more."""
+        revoked = [
+            digest
+            for digest, remembered in self.remembered.items()
+            if remembered.authid == authid and remembered.realm == realm
+        ]
+        for digest in revoked:
+            del self.remembered[digest]
+        if revoked:
+            self._changed()
+
+    def _within_max_age(self, remembered: Remembered, now_s: float) -> Remembered:
+        """Return `remembered`, with an end that is no further away than `max_age`.
+
+        It is when the date was set back since, or `max_age` was made shorter.
+        """
+        if remembered.expires_s <= now_s + self._max_age_s:
+            return remembered
+        return structs.replace(remembered, expires_s=now_s + self._max_age_s)
+
 
 class CookieAuthenticator:
     """Lets in whoever comes with the cookie of somebody.
 
     Args:
         cookies: whom they stand for.
+        ask: tells what counts now for somebody.
     """
 
-    def __init__(self, cookies: Cookies) -> None:
-        self._cookies = cookies
+    principals = None
 
-    def knows(self, applicant: Applicant) -> bool:
-        """Return whether the applicant's cookie stands for somebody who may join there."""
-        return self._find(applicant) is not None
+    def __init__(self, cookies: Cookies, ask: Ask) -> None:
+        self._cookies = cookies
+        self._ask = ask
 
     def begin(self, applicant: Applicant, then: Then) -> None:
         """Let the applicant in if its cookie is known, else leave it to another method."""
@@ -153,7 +210,8 @@ class CookieAuthenticator:
         then(Grant(principal))
 
     def _find(self, applicant: Applicant) -> Remembered | None:
-        remembered = self._cookies.find(applicant.facts.cookie)
+        cookie = applicant.facts.cookie
+        remembered = None if cookie is None else self._cookies.find(cookie, self._ask)
         if remembered is None or remembered.realm != applicant.realm:
             return None
         return remembered if applicant.authid in (None, remembered.authid) else None
@@ -162,3 +220,7 @@ class CookieAuthenticator:
 def digest_of(cookie: str) -> str:
     """Return what a cookie is kept as; it is random, so one round is enough."""
     return hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _fingerprint(cookie: str, standing: Standing) -> str:
+    return hmac.digest(cookie.encode("utf-8", "surrogatepass"), standing.evidence, "sha256").hex()

@@ -56,7 +56,7 @@ class StaticCryptosign:
             )
             for authid, principal in principals.items()
         }
-        self._principals = StaticPrincipals(known)
+        self.principals = StaticPrincipals(known)
         self._authids: dict[str, list[str]] = {}
         for authid, entry in known.items():
             for key in entry.credentials:
@@ -66,12 +66,12 @@ class StaticCryptosign:
     def begin(self, applicant: Applicant, then: Then) -> None:
         """Challenge the applicant, whoever it is."""
         key = _offered_key(applicant)
-        then(_challenge(applicant, self._find(applicant, key), key, self._router, self._principals.provider))
+        then(_challenge(applicant, self._find(applicant, key), key, self._router, self.principals.provider))
 
     def _find(self, applicant: Applicant, key: str | None) -> Known[Keys] | None:
         if applicant.authid is not None:
-            return self._principals.find(applicant, applicant.authid)
-        named = (self._principals.find(applicant, authid) for authid in self._authids.get(key or "", []))
+            return self.principals.find(applicant, applicant.authid)
+        named = (self.principals.find(applicant, authid) for authid in self._authids.get(key or "", []))
         found = [known for known in named if known is not None]
         # Two principals with one key have to say who they are.
         return found[0] if len(found) == 1 else None
@@ -87,7 +87,7 @@ class DynamicCryptosign:
 
     def __init__(self, principals: DynamicPrincipals[Keys], router: Router) -> None:
         cryptosign.check_installed()
-        self._principals = principals
+        self.principals = principals
         self._router = router
 
     def begin(self, applicant: Applicant, then: Then) -> None:
@@ -98,9 +98,9 @@ class DynamicCryptosign:
             if isinstance(known, Refusal):
                 then(known)
             else:
-                then(_challenge(applicant, known, key, self._router, self._principals.provider))
+                then(_challenge(applicant, known, key, self._router, self.principals.provider))
 
-        self._principals.find(applicant, found, {"pubkey": key})
+        self.principals.find(applicant, found, {"pubkey": key})
 
 
 def _offered_key(applicant: Applicant) -> str | None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from heliograph.auth.options import DynamicOptions
+from heliograph.auth.options import DynamicOptions, FunctionOptions
 from heliograph.auth.principal import Principal
-from heliograph.routing.authenticators.steps import UNAVAILABLE, Applicant, Grant, Refusal
+from heliograph.routing.authenticators.steps import UNAVAILABLE, Applicant, Grant, Refusal, Standing
 from heliograph.routing.no_answer import NoAnswer
 from heliograph.wamp.errors import PayloadError, RequestError
 from heliograph.wamp.payload import Payload
@@ -85,6 +85,14 @@ class StaticPrincipals(Generic[CredentialsT]):
             return None
         return known
 
+    def standing(self, authid: str, realm: str) -> Standing | None:
+        """Return what the configuration says now of the principal `authid`, None when it may not join `realm`."""
+        known = self._known.get(authid)
+        if known is None or known.realm not in (None, realm):
+            return None
+        # In this order sets look alike after a restart, too.
+        return Standing(known.role, _evidence(msgspec.to_builtins(known.credentials, order="deterministic")))
+
 
 class Answer(Struct, Generic[CredentialsT], frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a dynamic authenticator answers, whatever the method.
@@ -125,6 +133,7 @@ class DynamicPrincipals(Generic[CredentialsT]):
         answer: what it answers.
         method: whom it is asked for, in the log.
         caller: who asks; else the router does, where the procedure is registered.
+        function: the options of the Python function that is behind the procedure, if one is.
     """
 
     provider = "dynamic"
@@ -136,12 +145,14 @@ class DynamicPrincipals(Generic[CredentialsT]):
         answer: type[Answer[CredentialsT]],
         method: str,
         caller: RouterCaller | None = None,
+        function: FunctionOptions | None = None,
     ) -> None:
         self._options = options
         self._router = router
         self._answer = answer
         self._method = method
         self._caller = caller
+        self._standing = Standing(None, _evidence(_asked(function or options)))
         self._silent_until_s = 0.0
         self._asked_about = 0
 
@@ -185,6 +196,10 @@ class DynamicPrincipals(Generic[CredentialsT]):
                 self._asked_about -= 1
 
         applicant.stop_with(gone)
+
+    def standing(self, _authid: str, _realm: str) -> Standing:
+        """Return what counts for everybody: nobody can be asked about somebody who shows no credentials."""
+        return self._standing
 
     def _read(self, applicant: Applicant, answer: Payload | NoAnswer) -> Found[CredentialsT]:
         if answer is NoAnswer.REFUSED:
@@ -236,6 +251,18 @@ def _details(applicant: Applicant) -> dict[str, Any]:
         "authextra": dict(applicant.authextra),
         "transport": transport,
     }
+
+
+def _asked(options: DynamicOptions | FunctionOptions) -> dict[str, Any]:
+    """Return what says who is asked, and how; not for how long."""
+    asked: dict[str, Any] = msgspec.to_builtins(options)
+    del asked["timeout_s"]
+    return asked
+
+
+def _evidence(value: object) -> bytes:
+    # Unlike JSON, this is made of every text: one out of an environment variable may have surrogates.
+    return repr(value).encode()
 
 
 def _converted(payload: Payload, answer: type[Answer[CredentialsT]]) -> Answer[CredentialsT]:

@@ -58,15 +58,15 @@ class StaticScram:
             for authid, principal in principals.items()
         }
         records = [entry.credentials for entry in known.values()]
-        self._principals = StaticPrincipals(known)
+        self.principals = StaticPrincipals(known)
         self._fakes = Fakes(records, b"".join(record.stored_key + record.server_key for record in records))
         self._router = router
 
     def begin(self, applicant: Applicant, then: Then) -> None:
         """Challenge the applicant, whoever it is."""
         fake = _fake(self._fakes, applicant)
-        known = self._principals.find(applicant, applicant.authid)
-        then(_challenge(applicant, known, fake, self._router, self._principals.provider))
+        known = self.principals.find(applicant, applicant.authid)
+        then(_challenge(applicant, known, fake, self._router, self.principals.provider))
 
 
 class DynamicScram:
@@ -78,7 +78,7 @@ class DynamicScram:
     """
 
     def __init__(self, principals: DynamicPrincipals[Record], router: Router) -> None:
-        self._principals = principals
+        self.principals = principals
         self._fakes: Fakes[Record] = Fakes([])
         self._router = router
 
@@ -92,9 +92,9 @@ class DynamicScram:
             if known is not None:
                 self._fakes.learn(known.credentials)
             fake = _fake(self._fakes, applicant)
-            then(_challenge(applicant, known, fake, self._router, self._principals.provider))
+            then(_challenge(applicant, known, fake, self._router, self.principals.provider))
 
-        self._principals.find(applicant, found)
+        self.principals.find(applicant, found)
 
 
 def _challenge(

@@ -93,8 +93,35 @@ UNAVAILABLE = Refusal(
 """For whoever is asked by an authenticator that is not there, does not answer in time, or answers nonsense."""
 
 
+class Standing(Struct, frozen=True):
+    """What counts now for somebody who has authenticated earlier.
+
+    Attributes:
+        role: of its sessions; None where only the authenticator could tell, so the one it told earlier counts.
+        evidence: changes with what the principal authenticates by: it then has to do so anew.
+    """
+
+    role: str | None
+    evidence: bytes
+
+    def __repr__(self) -> str:
+        # The evidence is made of credentials.
+        return f"Standing({self.role!r})"
+
+
+class Principals(Protocol):
+    """The principals of one method on one transport."""
+
+    def standing(self, authid: str, realm: str) -> Standing | None:
+        """Return what counts now for the principal `authid` in `realm`; None when it may not join there any more."""
+
+
 class Authenticator(Protocol):
     """One method on one transport."""
+
+    @property
+    def principals(self) -> Principals | None:
+        """Who may be known again by a cookie; None for a method that proves nothing itself."""
 
     def begin(self, applicant: Applicant, then: Then) -> None:
         """Go on with the first step for `applicant`, at once or later, once."""

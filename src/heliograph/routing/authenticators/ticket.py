@@ -33,7 +33,7 @@ class StaticTicket:
             authid: Known(authid, principal.role, principal.realm, tickets[authid])
             for authid, principal in principals.items()
         }
-        self._principals = StaticPrincipals(known)
+        self.principals = StaticPrincipals(known)
         # Somebody who does not exist has a ticket too, one nobody knows, kept as those of others are.
         self._fakes = Fakes(
             [ticket.is_hashed(stored) for stored in tickets.values()], "\0".join(tickets.values()).encode()
@@ -44,14 +44,14 @@ class StaticTicket:
         then(Question(applicant.method, {}, lambda answer, then: self._judge(applicant, answer, then)))
 
     def _judge(self, applicant: Applicant, answer: Authenticate, then: Then) -> None:
-        known = self._principals.find(applicant, applicant.authid)
+        known = self.principals.find(applicant, applicant.authid)
         drawn = self._fakes.draw("ticket", applicant.authid).hex()
         is_hashed = self._fakes.model(applicant.authid)
         stored = known.credentials if known else f"sha256${drawn[:32]}${drawn}" if is_hashed else drawn
         is_short = len(answer.signature) <= MAX_TICKET_LENGTH
         is_right = ticket.is_right(stored, answer.signature if is_short else "")
         if known is not None and is_right and is_short:
-            then(known.grant(applicant, self._principals.provider))
+            then(known.grant(applicant, self.principals.provider))
         else:
             then(DENIED)
 
@@ -64,7 +64,7 @@ class DynamicTicket:
     """
 
     def __init__(self, principals: DynamicPrincipals[None]) -> None:
-        self._principals = principals
+        self.principals = principals
 
     def begin(self, applicant: Applicant, then: Then) -> None:
         """Ask for the ticket, whoever it is."""
@@ -79,6 +79,6 @@ class DynamicTicket:
             if known is None or isinstance(known, Refusal):
                 then(known or DENIED)
             else:
-                then(known.grant(applicant, self._principals.provider))
+                then(known.grant(applicant, self.principals.provider))
 
-        self._principals.find(applicant, found, {"ticket": answer.signature})
+        self.principals.find(applicant, found, {"ticket": answer.signature})

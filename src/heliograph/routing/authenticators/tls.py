@@ -18,15 +18,12 @@ class StaticTls:
     """
 
     def __init__(self, principals: Mapping[str, TlsPrincipal]) -> None:
-        self._principals = StaticPrincipals(
-            {
-                authid: Known(authid, principal.role, principal.realm, None)
-                for authid, principal in principals.items()
-            }
-        )
-        self._authids: dict[tuple[str, str], str] = {}
-        for authid, principal in principals.items():
-            self._authids[_named_by(principal)] = authid
+        known = {
+            authid: Known(authid, principal.role, principal.realm, _named_by(principal))
+            for authid, principal in principals.items()
+        }
+        self.principals = StaticPrincipals(known)
+        self._authids = {entry.credentials: authid for authid, entry in known.items()}
 
     def begin(self, applicant: Applicant, then: Then) -> None:
         """Let the applicant in if its certificate is known, else leave it to another method."""
@@ -36,9 +33,9 @@ class StaticTls:
             return
         for mark in _marks(certificate):
             authid = self._authids.get(mark)
-            known = self._principals.find(applicant, authid)
+            known = self.principals.find(applicant, authid)
             if known is not None and applicant.authid in (None, authid):
-                then(known.grant(applicant, self._principals.provider))
+                then(known.grant(applicant, self.principals.provider))
                 return
         then(None)
 
@@ -51,7 +48,7 @@ class DynamicTls:
     """
 
     def __init__(self, principals: DynamicPrincipals[None]) -> None:
-        self._principals = principals
+        self.principals = principals
 
     def begin(self, applicant: Applicant, then: Then) -> None:
         """Ask, if there is a certificate."""
@@ -63,9 +60,9 @@ class DynamicTls:
             if known is None or isinstance(known, Refusal):
                 then(known or DENIED)
             else:
-                then(known.grant(applicant, self._principals.provider))
+                then(known.grant(applicant, self.principals.provider))
 
-        self._principals.find(applicant, found)
+        self.principals.find(applicant, found)
 
 
 def _named_by(principal: TlsPrincipal) -> tuple[str, str]:

@@ -84,8 +84,8 @@ class StaticCra:
             )
             for authid, user in users.items()
         }
-        self._principals = StaticPrincipals(known)
-        self._exchange = _Exchange(router, self._principals.provider)
+        self.principals = StaticPrincipals(known)
+        self._exchange = _Exchange(router, self.principals.provider)
         self._fakes = Fakes(
             [_Model(entry.role, entry.credentials.salting) for entry in known.values()],
             "\0".join(secrets.values()).encode(),
@@ -94,7 +94,7 @@ class StaticCra:
     def begin(self, applicant: Applicant, then: Then) -> None:
         """Challenge the applicant, whoever it is."""
         fake = _fake(self._fakes, applicant.authid)
-        known = self._principals.find(applicant, applicant.authid)
+        known = self.principals.find(applicant, applicant.authid)
         then(self._exchange.question(applicant, known, fake))
 
 
@@ -107,7 +107,7 @@ class DynamicCra:
     """
 
     def __init__(self, principals: DynamicPrincipals[CraKeys], router: Router) -> None:
-        self._principals = principals
+        self.principals = principals
         self._exchange = _Exchange(router, principals.provider)
         self._fakes: Fakes[_Model] = Fakes([])
 
@@ -122,7 +122,7 @@ class DynamicCra:
                 self._fakes.learn(_Model(known.role, known.credentials.salting))
             then(self._exchange.question(applicant, known, _fake(self._fakes, applicant.authid)))
 
-        self._principals.find(applicant, found)
+        self.principals.find(applicant, found)
 
 
 class _Model(Struct, frozen=True):

@@ -184,6 +184,15 @@ class TestSharedRegistration:
         assert caller.says(call(1, SECRET)) == [no_such_procedure(1)]
         assert asked(callees) == []
 
+    def test_is_paid_for_by_those_who_are_passed_over(self, bench: Bench) -> None:
+        callees, caller = join(bench, ["limited"] * 50, "first"), bench.join()
+        bench.work.spent = [0]
+        caller.says(call(1, OPEN))
+        of_a_call = sum(bench.work.spent)
+        assert asked(callees) == [0]
+        caller.says(call(2, SECRET))
+        assert sum(bench.work.spent) - of_a_call >= of_a_call + 50
+
     @pytest.mark.parametrize("policy", ["roundrobin", "random", "first", "last"])
     def test_is_rerouted_only_to_who_may(self, bench: Bench, policy: str) -> None:
         callees, caller = join(bench, ["limited", "anonymous", "limited"], policy), bench.join()

@@ -9,7 +9,7 @@ from heliograph.routing.options import RealmOptions, RoleOptions
 from heliograph.routing.router import Router
 from heliograph.transports.inprocess import InProcessSession
 from heliograph.wamp.errors import RequestError
-from heliograph.wamp.messages import Error, Invocation, Yield, YieldOptions
+from heliograph.wamp.messages import Error, Invocation, Register, RegisterOptions, Yield, YieldOptions
 from heliograph.wamp.payload import EMPTY, PlainPayload
 from tests.support.recording import OPEN_ROLE, ManualClock, ManualWork, RecordingDeliverer, SessionPair
 
@@ -172,6 +172,40 @@ async def test_a_call_given_up_while_it_waits_for_a_decision_is_never_made() -> 
     authorizer.says(Yield(question.request, YieldOptions(), PlainPayload([True])))
     assert callee.hears() == []
     assert router.counters.calls == 2, "the call, and the question"
+
+
+async def test_calls_wait_each_for_itself_for_the_decision_about_a_patterns_callee() -> None:
+    router = router_that_asks()
+    authorizer, callee = SessionPair(router).join(), SessionPair(router, role="asked").join()
+    authorizer.register("com.example.authorize")
+    callee.session.receive(Register(1, RegisterOptions(match="prefix"), "com.example."))
+    answer_questions(authorizer, {"com.example."})
+    callee.hears()
+    session = InProcessSession(router, realm="realm1", role="anonymous")
+    allowed, refused = (
+        asyncio.create_task(session.call(procedure, EMPTY, {}, timeout_s=5))
+        for procedure in (PROCEDURE, "com.example.q")
+    )
+    await asyncio.sleep(0)
+
+    answer_questions(authorizer, {PROCEDURE})
+
+    with pytest.raises(RequestError) as caught:
+        await refused
+    assert caught.value.uri == "wamp.error.no_such_procedure"
+    (invocation,) = callee.hears()
+    assert isinstance(invocation, Invocation)
+    callee.says(Yield(invocation.request, YieldOptions(), PlainPayload(["done"])))
+    assert await allowed == PlainPayload(["done"])
+    assert session._waiting == {}
+
+
+def answer_questions(authorizer: SessionPair, allowed: set[str]) -> None:
+    """Answer what an authorizer was asked since the last time."""
+    for question in authorizer.hears():
+        if isinstance(question, Invocation):
+            answer = question.payload.decoded()[0][1] in allowed
+            authorizer.says(Yield(question.request, YieldOptions(), PlainPayload([answer])))
 
 
 async def test_a_publication_that_waits_for_a_decision_tells_its_id_later() -> None:

@@ -377,7 +377,12 @@ class Dealer:
         Raises:
             DecisionPending: whether a callee may have the call has to be waited for, and `may_ask` says that it can.
         """
-        callee = next_callee(pending, self._work, may_ask=may_ask)
+        registration = pending.registration
+        if registration.match == "exact":
+            # What most calls are: nothing is judged again.
+            callee = registration.pick(pending.tried)
+        else:
+            callee = next_callee(pending, self._work, may_ask=may_ask)
         while callee is not None:
             try:
                 self._invoke(pending, callee, pieces)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.transports.overload import Conflation, without_newest
+from heliograph.transports.overload import TOPIC_BYTES, Conflation, without_newest
 from tests.support.nodes import (
     ALLOW_ALL,
     USUAL_PATHS,
@@ -27,6 +27,16 @@ TOPICS = ("com.example.a", "com.example.b", "com.example.c")
 def key_of(frame: bytes) -> tuple[int, str | None] | None:
     """An event's frame begins with the number of its subscription; an answer's does not."""
     return (frame[0] - ord("0"), None) if frame[:1].isdigit() else None
+
+
+def test_very_many_tiny_events_are_bounded_by_their_number() -> None:
+    waiting = Conflation(64 * KIB)
+    for number in range(1000):
+        waiting.add([b"%d" % number], lambda frame: (int(frame), None))
+    assert len(waiting) == 64 * KIB // TOPIC_BYTES
+    assert waiting.dropped == 1000 - len(waiting)
+    waiting.add([b"7"], lambda frame: (int(frame), None))
+    assert waiting.replaced == 1
 
 
 class TestWithoutNewest:

@@ -36,6 +36,10 @@ SMALL_BYTES = 256
 """Messages up to this size cost the same, whatever is in them."""
 
 
+WAITING_BYTES = 64
+"""What a message that waits takes beside its own bytes: the smallest are shorter than that."""
+
+
 class Parcel:
     """Something that holds any number of messages, each of which is unpacked when it is its turn, and not before.
 
@@ -176,7 +180,7 @@ class Connection(Sender):
         if self._backlog is None:
             self._backlog = deque()
         self._backlog.append(data)
-        self._backlog_bytes += len(data)
+        self._backlog_bytes += WAITING_BYTES + len(data)
         self._pause_or_resume()
         if not self._is_held:
             self._join_rotation()
@@ -268,7 +272,7 @@ class Connection(Sender):
                 return
         backlog.popleft()
         if isinstance(item, bytes):
-            self._backlog_bytes -= len(item)
+            self._backlog_bytes -= WAITING_BYTES + len(item)
             self._handle(item)
         elif isinstance(item, Parcel):
             self._backlog_bytes -= item.size

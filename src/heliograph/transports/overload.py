@@ -10,6 +10,13 @@ KeyOf = Callable[[bytes], EventKey | None]
 """Returns the key of an event's frame, None for an answer's."""
 
 
+TOPIC_BYTES = 256
+"""What the place of a topic takes beside its event; tiny events would else take ten times as much as the limit."""
+
+FEW_TOPICS = 16
+"""Topics of which the events may wait in any case."""
+
+
 class Fitting(NamedTuple):
     """What of an outbox a receiver is still sent.
 
@@ -63,6 +70,7 @@ class Conflation:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
+        self._most_topics = max(FEW_TOPICS, limit_bytes // TOPIC_BYTES)
         self._frames: dict[EventKey | int, bytes] = {}
         self._size = 0
         self._answers = 0
@@ -93,7 +101,10 @@ class Conflation:
         grows = len(frame) - (0 if before is None else len(before))
         others = len(self._frames) - (before is not None)
         # One event may be longer than the limit where nothing else waits, or it could never be sent.
-        if grows > 0 and others and self._size + grows > self._limit_bytes:
+        is_full = self._size + grows > self._limit_bytes
+        if before is None:
+            is_full = is_full or others >= self._most_topics
+        if grows > 0 and others and is_full:
             self.dropped += 1
             return
         if before is not None:

@@ -259,6 +259,33 @@ async def test_an_authorizer_that_dies_denies_at_once(link: Link) -> None:
     assert (await client.receive())[:5] == [8, 16, 1, {}, "wamp.error.not_authorized"]
 
 
+@pytest.mark.parametrize("is_allowed", [True, False])
+async def test_a_callee_of_a_pattern_is_asked_about_when_it_would_be_called(
+    link: Link, is_allowed: bool
+) -> None:
+    authorizer, callee, caller = await Authorizer.join(link), await link.join(), await link.join("/backend")
+    await callee.send([64, 1, {"match": "prefix"}, "com.example."])
+    await (await authorizer.asked()).answer(True)
+    assert (await callee.receive())[:2] == [65, 1]
+
+    # What stands behind the call waits with it.
+    await caller.send([48, 1, {}, "com.example.secret"], [34, 2, 999])
+    question = await authorizer.asked()
+    assert question.what == ("register", "com.example.secret")
+    assert question.options == {"match": "exact"}
+    assert question.details["session"] == callee.session_id
+    await question.answer(is_allowed)
+
+    if is_allowed:
+        assert (await caller.receive())[:3] == [8, 34, 2]
+        invocation = await callee.receive()
+        await callee.send([70, invocation[1], {}, ["done"]])
+        assert (await caller.receive())[:4] == [50, 1, {}, ["done"]]
+    else:
+        assert (await caller.receive())[:5] == [8, 48, 1, {}, "wamp.error.no_such_procedure"]
+        assert (await caller.receive())[:3] == [8, 34, 2]
+
+
 async def test_the_bridge_asks_as_well_and_each_request_waits_for_itself(
     link: Link, router: RouterProcess
 ) -> None:

@@ -80,7 +80,8 @@ class RoleOptions(Struct, frozen=True, kw_only=True):
         allow_by_default: allow what no rule covers instead of denying it
         authorizer: a procedure that decides, `(session details, uri, action, options)` to true, false or
             `{"allow": …, "cache": …, "disclose": …}`; it is asked instead of the rules, which then count for the
-            session that implements it
+            session that implements it. For a callee of a pattern it is asked again for each procedure that is called,
+            unless its answer may be remembered (`cache`)
         authorizer_timeout_s: seconds it may take; then the answer is no
         trustlevel: told to subscribers and callees of what sessions of this role send; none by default
         allow_disclose_me: whether the identity of a session is told when the session (`disclose_me`) or a callee

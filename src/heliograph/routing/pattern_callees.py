@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from heliograph.routing.registration import Callee, Registration
     from heliograph.routing.session import Session
 
-QUESTIONS_A_CALL = 16
+QUESTIONS_A_CALL = 8
 """Decisions one call waits for before it is made; callees for whom it would have to wait for more are passed over."""
 
 

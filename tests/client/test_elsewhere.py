@@ -108,18 +108,22 @@ def test_sessions_work(real: RouterProcess, program: str, prints: str) -> None:
     assert run(f"URL = {url!r}\n{program}") == prints
 
 
-def test_cbor_without_its_library_says_what_to_install() -> None:
-    program = """
+@pytest.mark.parametrize(
+    ("name", "library"), [("cbor", "cbor2"), ("cbor", "ormsgpack"), ("msgpack", "ormsgpack")]
+)
+def test_a_serializer_without_its_library_says_what_to_install(name: str, library: str) -> None:
+    program = f"""
 import sys
-sys.modules["cbor2"] = None
+sys.modules["{library}"] = None
 from heliograph.client import connect
-connect("ws://127.0.0.1:1/ws", serializers=("cbor",))
+connect("ws://127.0.0.1:1/ws", serializers=("{name}",))
 """
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == 1
-    assert ended.stderr.endswith("ModuleNotFoundError: the serializer cbor needs cbor2: pip install cbor2\n")
+    told = f"ModuleNotFoundError: the serializer {name} needs {library}: pip install {library}\n"
+    assert ended.stderr.endswith(told)
 
 
 def test_a_plain_session_loads_neither_the_router_nor_what_it_does_not_use() -> None:

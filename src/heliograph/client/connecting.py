@@ -49,7 +49,8 @@ def connect(
         realm: the realm to join.
         authentication: what the client proves with who it is, or several of them in order of preference: `Ticket`,
             `WampCra`, `Scram`, `Cryptosign`, `TlsCertificate`, `Anonymous`.
-        serializers: names in order of preference: `json`, `msgpack`, `cbor` (which needs cbor2).
+        serializers: names in order of preference: `json`, `msgpack` (which needs ormsgpack), `cbor` (which needs cbor2
+            as well).
         tls: how the server is verified and this client proves who it is; by default the server is verified by the
             system's authorities.
         headers: more headers for the WebSocket handshake; RawSocket has none.

@@ -9,7 +9,7 @@ try:
     import cbor2
     import ormsgpack
 except ModuleNotFoundError as missing:
-    text = f"the serializer cbor needs cbor2 and ormsgpack: pip install {missing.name}"
+    text = f"the serializer cbor needs {missing.name}: pip install {missing.name}"
     raise ModuleNotFoundError(text, name=missing.name) from missing
 
 from heliograph.wamp.errors import PayloadError, ProtocolViolation

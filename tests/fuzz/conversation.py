@@ -102,6 +102,12 @@ class Conversation:
         self.bench.clock.advance(seconds)
         self._go_on()
 
+    def bound(self, budget: int | None) -> None:
+        """Let turns have so much room from now on, and one end."""
+        self.bench.work.budget = budget
+        self.bench.work.next_turn()
+        self._go_on()
+
     def shut_down(self, number: int) -> None:
         """Let the router say GOODBYE to a session."""
         if not self._pairs[number].is_closed:
@@ -110,8 +116,12 @@ class Conversation:
 
     def end(self) -> None:
         """Let everybody go, and see that nothing of them stays."""
+        self.bench.work.budget = None
+        self.bench.work.finish()
+        self._go_on()
         for number in range(SESSIONS):
             self.lose(number)
+        self.bench.work.finish()
         # Those that came in their places have not joined; decisions on their way run out.
         self.bench.clock.advance(60)
         for pair, length in self._gone:

@@ -45,7 +45,7 @@ EVENTS = (
 AUTHORIZER = "com.authorize"
 USUAL = ("com.a", "com.a", "com.a.b", "com.b", AUTHORIZER)
 PATTERNS = ("", "com.", "com.a", "com..b", "com.a.", "..", "wamp.", "wamp..on_join", ".")
-BAD = ("a b", "com.#", "com..a.", "x" * 1025, "wamp", "\0", "com.a\n", "é.ü")
+BAD = ("." * 40, "a b", "com.#", "com..a.", "x" * 1025, "wamp", "\0", "com.a\n", "é.ü")
 
 URIS = st.one_of(
     st.sampled_from(USUAL),
@@ -92,6 +92,9 @@ FOREIGN: st.SearchStrategy[Payload] = st.sampled_from(
         EncodedPayload(serializer("msgpack"), b"\x91" * 300 + b"\xc0", b""),
         PlainPayload([float("inf")]),
         PlainPayload([2**70]),
+        PlainPayload([10**5000]),
+        PlainPayload([[[]] * 70_000]),
+        EncodedPayload(serializer("json"), b"[" + b",".join([b"[]"] * 70_000) + b"]", b""),
         PlainPayload([{"a": {1: 2}}]),
         PlainPayload(["\0text"]),
         PlainPayload([b"\x00"]),
@@ -135,7 +138,8 @@ def _value(name: str, hint: Any) -> st.SearchStrategy[Any]:
     if isinstance(hint, type) and issubclass(hint, Details):
         return details(hint)
     if get_origin(hint) is list:
-        return st.lists(IDS if name in {"exclude", "eligible"} else NAMES, max_size=3)
+        usual = st.lists(IDS if name in {"exclude", "eligible"} else NAMES, max_size=3)
+        return usual | st.just([1 if name in {"exclude", "eligible"} else "x"] * 5000)
     if get_origin(hint) in (Union, types.UnionType):
         members = [member for member in get_args(hint) if member is not type(None)]
         return st.none() | _value(name, members[0])

@@ -6,6 +6,7 @@ import json
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -62,6 +63,31 @@ REQUESTS = [
     [34, 5, 1],
     [6, {}, "wamp.close.normal"],
 ]
+HOSTILE = [
+    [16, 2, {"acknowledge": True}, "com.fuzz.t", [{1: 1}]],
+    [16, 2, {"x_y": {2**60: {b"binary": 1}}}, "com.fuzz.t"],
+    [1, "realm1", {"roles": HELLO_ROLES, "authextra": {"a": [{-1: None}] * 3}}],
+    [48, 4, {}, "wamp.session.get", [10**5000]],
+    [16, 2, {"retain": True}, "com.fuzz.t", [10**5000]],
+    [16, 2, {"acknowledge": True, "eligible": list(range(1, 5000))}, "com.fuzz.t"],
+    [16, 2, {"acknowledge": True}, "com.fuzz.t", [[[]] * 70_000]],
+    [32, 1, {"match": "wildcard"}, "." * 500],
+    [48, 4, {"ppt_scheme": "x" * 10_000}, "com.fuzz.p"],
+]
+"""What a format may say and WAMP may not, or not so much of it."""
+
+
+@lru_cache
+def hostile(serializer: str) -> list[list[Any]]:
+    """Return those of them that the format can say at all."""
+    said = []
+    for message in HOSTILE:
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            encode(serializer, message)
+            said.append(message)
+    assert len(said) > 3
+    return said
+
 
 Source = random.Random
 Stream = Callable[[Source, str], tuple[bytes, bytes]]
@@ -83,7 +109,11 @@ def websocket_before_hello(source: Source, serializer: str) -> tuple[bytes, byte
 def websocket_after_hello(source: Source, serializer: str) -> tuple[bytes, bytes]:
     kind = TEXT if serializer == "json" else BINARY
     hello = frame(kind, encode(serializer, HELLO))
-    return _upgrade(source, serializer) + hello, _websocket_frames(serializer, REQUESTS)
+    return _upgrade(source, serializer) + hello, _websocket_frames(serializer, _requests(source, serializer))
+
+
+def _requests(source: Source, serializer: str) -> list[Any]:
+    return [*REQUESTS[:-1], source.choice(hostile(serializer)), REQUESTS[-1]]
 
 
 def _upgrade(source: Source, serializer: str) -> bytes:
@@ -109,9 +139,9 @@ def rawsocket_before_hello(_source: Source, serializer: str) -> tuple[bytes, byt
     return _rawsocket_hands(serializer), _rawsocket_frames(serializer, [HELLO, *REQUESTS])
 
 
-def rawsocket_after_hello(_source: Source, serializer: str) -> tuple[bytes, bytes]:
+def rawsocket_after_hello(source: Source, serializer: str) -> tuple[bytes, bytes]:
     hello = rawsocket_frame(encode(serializer, HELLO))
-    return _rawsocket_hands(serializer) + hello, _rawsocket_frames(serializer, REQUESTS)
+    return _rawsocket_hands(serializer) + hello, _rawsocket_frames(serializer, _requests(source, serializer))
 
 
 def _rawsocket_hands(serializer: str) -> bytes:

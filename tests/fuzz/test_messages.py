@@ -36,6 +36,7 @@ STEPS: st.SearchStrategy[Step] = weighted(
         ),
     ),
     (1, st.builds(lambda number: lambda talk: talk.shut_down(number), NUMBERS)),
+    (3, st.builds(lambda budget: lambda talk: talk.bound(budget), st.sampled_from([1, 1, 40, None]))),
     (2, st.builds(lambda seconds: lambda talk: talk.wait(seconds), st.sampled_from([0.002, 1, 5]))),
 )
 CONVERSATIONS = st.lists(STEPS, min_size=20, max_size=80)

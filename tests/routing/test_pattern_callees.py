@@ -233,6 +233,32 @@ class TestQueue:
         callees += join(bench, ["limited"], "roundrobin", concurrency=1)
         assert asked(callees) == [0]
 
+    def test_is_not_looked_through_for_callees_that_were_free_before(self, bench: Bench) -> None:
+        callees = join(bench, [*["limited"] * 50, "anonymous"], "roundrobin", concurrency=1)
+        caller = bench.join()
+        caller.says(*(call(request, SECRET) for request in range(1, 52)))
+        assert asked(callees) == [50]
+        bench.work.spent = [0]
+        callees[50].session.receive(yield_(1))
+        assert asked(callees) == [50]
+        assert sum(bench.work.spent) < 100
+
+    def test_of_those_who_wait_for_somebody_who_has_gone_is_let_down_in_steps(self, bench: Bench) -> None:
+        callees = join(bench, ["limited", "anonymous"], "roundrobin", concurrency=1)
+        caller, other = bench.join(), bench.join()
+        requests = range(1, 12)
+        caller.says(*(call(request, SECRET) for request in requests))
+        other.says(call(1, OPEN), call(2, OPEN))
+        assert asked(callees) == [0, 1]
+        bench.work.budget = 1
+        callees[1].session.lost()
+        # Meanwhile one is given up, and the callee that is left is free for the one that it may have.
+        caller.session.lost()
+        callees[0].session.receive(yield_(1))
+        bench.work.finish()
+        assert asked(callees) == [0]
+        assert other.hears() == [result(1)]
+
     def test_ends_when_the_last_one_that_may_has_gone(self, bench: Bench) -> None:
         callees = join(bench, ["limited", "anonymous"], "roundrobin", concurrency=1)
         caller = bench.join()

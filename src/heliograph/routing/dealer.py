@@ -111,7 +111,9 @@ class Dealer:
 
     def register(self, session: Session, message: Register) -> None:
         """Let the session implement a procedure, and give it the calls that wait for one to be free."""
-        self._invocations.serve_waiting(self.procedures.register(session, message))
+        registration = self.procedures.register(session, message)
+        if registration.waiting:
+            self._invocations.serve_waiting(registration, registration.callees[-1])
 
     def is_on_its_way(self, session: Session, request: int) -> bool:
         """Return whether a CALL of this request id can be a piece of a call that was begun before."""

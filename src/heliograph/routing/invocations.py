@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from heliograph.routing.calls import KEPT_PIECES_LIMIT, PendingCall, SessionCalls
 from heliograph.routing.counters import Counters
 from heliograph.routing.options import CallQueueOptions
-from heliograph.routing.pattern_callees import has_callee, next_callee
+from heliograph.routing.pattern_callees import has_callee, may_have, next_callee
 from heliograph.routing.patterns import PatternIndex
 from heliograph.routing.peer import Clock
 from heliograph.routing.registration import Callee, Registration
@@ -225,42 +225,64 @@ class Invocations:
         if pending.options.timeout and pending.timer is None:
             self.start_timer(pending)
 
-    def serve_waiting(self, registration: Registration) -> None:
-        """Give waiting calls, in the order in which they came, to callees that are free."""
+    def serve_waiting(self, registration: Registration, freed: Callee) -> None:
+        """Give waiting calls, in the order in which they came, to callees, of which `freed` is free now."""
+        if registration.match != "exact":
+            self._work.go_on(self._serve_pattern(registration, freed))
+            return
         while registration.waiting:
             served = self._next_waiting(registration)
             if served is None:
                 return
-            pending, callee = served
-            del registration.waiting[pending]
-            try:
-                self._invoke(pending, callee, pending.kept or [PlainPayload()])
-            except (RequestError, PayloadError) as error:
-                self._refuse(pending, error)
+            self._give(*served)
 
-    def _next_waiting(self, registration: Registration) -> tuple[PendingCall, Callee] | None:
+    @staticmethod
+    def _next_waiting(registration: Registration) -> tuple[PendingCall, Callee] | None:
         for pending in registration.waiting:
-            callee = next_callee(pending, self._work)
+            callee = registration.pick(pending.tried)
             if callee is not None:
                 return pending, callee
-            if not pending.tried and registration.match == "exact":
-                # Nobody is free for anyone. One that was declined may only be waiting for the others, and one of a
-                # pattern for those that may register its procedure.
+            if not pending.tried:
+                # Nobody is free for anyone; one that was declined may only be waiting for the others.
                 return None
         return None
+
+    def _serve_pattern(self, registration: Registration, freed: Callee) -> Steps[None]:
+        """Look for a call that `freed` may have; others wait for callees that may register their procedures."""
+        for pending in list(registration.waiting):
+            if not freed.is_free:
+                return
+            if pending in registration.waiting and may_have(pending, freed, self._work):
+                callee = next_callee(pending, self._work)
+                if callee is not None:
+                    self._give(pending, callee)
+            yield None
 
     def callee_gone(self, registration: Registration) -> None:
         """See to the calls that wait for a callee of `registration`: some may wait for nobody now."""
         if registration.waiting:
-            self._let_down(registration)
-            self.serve_waiting(registration)
+            self._work.go_on(self._look_again(registration))
 
-    def _let_down(self, registration: Registration) -> None:
-        """Fail the waiting calls for which there is no callee any more."""
+    def _look_again(self, registration: Registration) -> Steps[None]:
         for pending in list(registration.waiting):
-            if not has_callee(pending, self._work):
+            if pending not in registration.waiting:
+                # It has ended, or was given to a callee, since the step before.
+                continue
+            callee = next_callee(pending, self._work)
+            if callee is not None:
+                self._give(pending, callee)
+            elif not has_callee(pending, self._work):
                 self.finish(pending)
                 self.fail(pending, NO_AVAILABLE_CALLEE, "the last callee has gone")
+            yield None
+
+    def _give(self, pending: PendingCall, callee: Callee) -> None:
+        """Give a call that has waited to a callee that is free."""
+        del pending.registration.waiting[pending]
+        try:
+            self._invoke(pending, callee, pending.kept or [PlainPayload()])
+        except (RequestError, PayloadError) as error:
+            self._refuse(pending, error)
 
     # Its end.
 
@@ -336,7 +358,7 @@ class Invocations:
         if calls is not None:
             calls.taken.pop(pending.invocation, None)
         if pending.registration.waiting:
-            self.serve_waiting(pending.registration)
+            self.serve_waiting(pending.registration, callee)
 
     def _refuse(self, pending: PendingCall, error: RequestError | PayloadError) -> None:
         """End a call that was taken on but cannot go on."""

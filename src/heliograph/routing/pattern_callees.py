@@ -105,6 +105,11 @@ def has_callee(pending: PendingCall, work: Work, *, may_ask: bool = False) -> bo
     return registration.has_untried(_barred(pending, work, may_ask=may_ask))
 
 
+def may_have(pending: PendingCall, callee: Callee, work: Work) -> bool:
+    """Return whether `callee`, free or not, could work on a call that waits."""
+    return callee.session not in _barred(pending, work, may_ask=False)
+
+
 def is_reached(registration: Registration, caller: Session, procedure: str, work: Work) -> bool:
     """Return whether a call of `procedure`, which the registration matches, would reach it.
 

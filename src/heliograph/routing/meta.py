@@ -55,7 +55,7 @@ class MetaProcedure:
     def __init__(self, function: MetaFunction) -> None:
         self._function = function
         self._signature = inspect.signature(function)
-        self._types = get_type_hints(function)
+        self._types = get_type_hints(function, include_extras=True)
 
     def call(
         self, session: Session, args: Sequence[Any], kwargs: Mapping[str, Any]

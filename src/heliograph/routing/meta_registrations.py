@@ -11,7 +11,7 @@ from heliograph.routing.registration import Registration
 from heliograph.routing.session import Session
 from heliograph.routing.work import LOOKED_AT_A_UNIT
 from heliograph.wamp.errors import NO_SUCH_REGISTRATION, RequestError
-from heliograph.wamp.ids import Id
+from heliograph.wamp.ids import GivenId
 from heliograph.wamp.uris import MATCHES
 
 
@@ -58,19 +58,19 @@ class RegistrationProcedures:
                 return [found.id]
         return [None]
 
-    def get(self, session: Session, registration_id: Id) -> list[Any]:
+    def get(self, session: Session, registration_id: GivenId) -> list[Any]:
         return [registration_details(_registration(self._realm, registration_id))]
 
-    def list_callees(self, session: Session, registration_id: Id) -> list[Any]:
+    def list_callees(self, session: Session, registration_id: GivenId) -> list[Any]:
         callees = _registration(self._realm, registration_id).callees
         self._realm.work.spend(len(callees) // LOOKED_AT_A_UNIT)
         return [[callee.session.id for callee in callees]]
 
-    def count_callees(self, session: Session, registration_id: Id) -> list[Any]:
+    def count_callees(self, session: Session, registration_id: GivenId) -> list[Any]:
         return [len(_registration(self._realm, registration_id).callees)]
 
     def remove_callee(
-        self, session: Session, registration_id: Id, callee_id: Id, *, reason: str | None = None
+        self, session: Session, registration_id: GivenId, callee_id: GivenId, *, reason: str | None = None
     ) -> list[Any]:
         registration = _registration(self._realm, registration_id)
         callee = self._realm.sessions.get(callee_id)

@@ -20,7 +20,7 @@ from heliograph.wamp.errors import (
     RequestError,
     shortened,
 )
-from heliograph.wamp.ids import Id
+from heliograph.wamp.ids import GivenId
 from heliograph.wamp.messages import PublishOptions
 from heliograph.wamp.payload import PlainPayload
 from heliograph.wamp.uris import LOOSE, MAX_URI_BYTES
@@ -70,11 +70,11 @@ class SessionProcedures:
     def list_(self, session: Session, filter_authroles: list[str] | None = None) -> list[Any]:
         return [[found.id for found in self._of_roles(filter_authroles)]]
 
-    def get(self, session: Session, session_id: Id) -> list[Any]:
+    def get(self, session: Session, session_id: GivenId) -> list[Any]:
         return [_session(self._realm, session_id).details()]
 
     def kill(
-        self, session: Session, session_id: Id, *, reason: str = CLOSE_KILLED, message: str | None = None
+        self, session: Session, session_id: GivenId, *, reason: str = CLOSE_KILLED, message: str | None = None
     ) -> list[Any]:
         _check_farewell(reason, message)
         if session_id == session.id:
@@ -170,7 +170,7 @@ class SessionProcedures:
             self._realm.testaments[session][scope].clear()
         return []
 
-    def modify_details(self, session: Session, session_id: Id, details: dict[str, Any]) -> list[Any]:
+    def modify_details(self, session: Session, session_id: GivenId, details: dict[str, Any]) -> list[Any]:
         _session(self._realm, session_id).modify_details(details)
         return []
 

@@ -11,7 +11,7 @@ from heliograph.routing.session import Session
 from heliograph.routing.subscription import Subscription, subscription_details
 from heliograph.routing.work import LOOKED_AT_A_UNIT, READ_BYTES_A_UNIT, UNITS_A_MESSAGE, Steps
 from heliograph.wamp.errors import NO_SUCH_SUBSCRIPTION, PAYLOAD_SIZE_EXCEEDED, RequestError
-from heliograph.wamp.ids import Id
+from heliograph.wamp.ids import GivenId
 from heliograph.wamp.messages import Details
 from heliograph.wamp.uris import MATCHES, Match, is_reserved
 
@@ -64,19 +64,19 @@ class SubscriptionProcedures:
     def match(self, session: Session, topic: str) -> list[Any]:
         return [[found.id for found in self._realm.broker.matching(topic) if _is_shown(found)] or None]
 
-    def get(self, session: Session, subscription_id: Id) -> list[Any]:
+    def get(self, session: Session, subscription_id: GivenId) -> list[Any]:
         return [subscription_details(_subscription(self._realm, subscription_id))]
 
-    def list_subscribers(self, session: Session, subscription_id: Id) -> list[Any]:
+    def list_subscribers(self, session: Session, subscription_id: GivenId) -> list[Any]:
         subscribers = _subscription(self._realm, subscription_id).subscribers
         self._realm.work.spend(len(subscribers) // LOOKED_AT_A_UNIT)
         return [[subscriber.id for subscriber in subscribers]]
 
-    def count_subscribers(self, session: Session, subscription_id: Id) -> list[Any]:
+    def count_subscribers(self, session: Session, subscription_id: GivenId) -> list[Any]:
         return [len(_subscription(self._realm, subscription_id).subscribers)]
 
     def remove_subscriber(
-        self, session: Session, subscription_id: Id, subscriber_id: Id, *, reason: str | None = None
+        self, session: Session, subscription_id: GivenId, subscriber_id: GivenId, *, reason: str | None = None
     ) -> list[Any]:
         subscription = _subscription(self._realm, subscription_id)
         subscriber = self._realm.sessions.get(subscriber_id)
@@ -86,7 +86,7 @@ class SubscriptionProcedures:
         return []
 
     def get_events(
-        self, session: Session, subscription_id: Id, /, **conditions: Any
+        self, session: Session, subscription_id: GivenId, /, **conditions: Any
     ) -> list[Any] | Steps[list[Any]]:
         query = history_query(conditions)
         subscription = _subscription(self._realm, subscription_id)

@@ -10,6 +10,9 @@ MAX_ID = 2**53
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 """An id on the wire."""
 
+GivenId = Annotated[int, Meta(ge=-MAX_ID, le=MAX_ID)]
+"""What a client gives as an id, though there may be none like it; short enough to be written out."""
+
 RandomId = Callable[[], int]
 """Returns an id of the global scope: uniformly random over 1..2^53. Injected, so that tests can fix it."""
 

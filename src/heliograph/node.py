@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph import __version__
+from heliograph.auth.bearer import read_token
 from heliograph.auth.errors import LibraryMissing
 from heliograph.auth.secret_files import SecretUnreadable
 from heliograph.authenticating.functions import AuthenticatorFunctions
@@ -242,15 +243,17 @@ class Node:
     def _bridge_path(
         self, options: PublisherOptions | CallerOptions, shared: Shared, name: str
     ) -> BridgePath:
+        secret = options.options.token
+        token = None if secret is None else read_token(secret, self._directory)
         # Each kind is imported when a configuration has it: the router's memory is part of what it promises.
         if isinstance(options, PublisherOptions):
             from heliograph.http.publisher import publisher_path
 
-            path = publisher_path(options, shared.router, self._turn, shared.trust.hosts)
+            path = publisher_path(options, shared.router, self._turn, shared.trust.hosts, token)
         else:
             from heliograph.http.caller import caller_path
 
-            path = caller_path(options, shared.router, shared.trust.hosts)
+            path = caller_path(options, shared.router, shared.trust.hosts, token)
         self._bridges.append((name, path))
         return path
 

@@ -31,7 +31,12 @@ CORRECT: dict[str, Any] = {
                     "endpoint": {"type": "tcp", "port": 8080, "interface": "127.0.0.1"},
                     "paths": {
                         "ws": {"type": "websocket"},
-                        "notify": {"type": "publisher", "realm": "realm1", "role": "anonymous"},
+                        "notify": {
+                            "type": "publisher",
+                            "realm": "realm1",
+                            "role": "anonymous",
+                            "options": {"token": "correct-horse-battery"},
+                        },
                     },
                 }
             ],

@@ -55,7 +55,7 @@ def test_a_role_only_a_publisher_path_gives_counts_by_what_that_path_can_do(
     roles = correct["workers"][0]["realms"][0]["roles"]
     roles[0]["permissions"] = []
     roles.append({"name": "backend", "permissions": [{"uri": "com.a", "allow": {"call": True}}]})
-    correct["workers"][0]["transports"][0]["paths"]["notify"]["role"] = "backend"
+    correct["workers"][0]["transports"][0]["paths"]["notify"] |= {"role": "backend", "options": {}}
     assert _loud(correct, tmp_path, listen=("", 8080)) == []
 
     roles[1]["allow-by-default"] = True
@@ -65,6 +65,48 @@ def test_a_role_only_a_publisher_path_gives_counts_by_what_that_path_can_do(
         "paths.notify on port 8080 of every interface may publish without authentication"
         in problems[-1].message
     )
+
+
+@pytest.mark.parametrize("kind", ["publisher", "caller"])
+@pytest.mark.parametrize(
+    ("interface", "options", "loud", "warned"),
+    [
+        ("", {}, True, False),
+        ("", {"token": None}, True, False),
+        ("", {"token": "correct-horse-battery"}, False, False),
+        ("127.0.0.1", {}, False, True),
+        ("::1", {}, False, True),
+        ("127.0.0.1", {"token": "correct-horse-battery"}, False, False),
+    ],
+)
+def test_a_role_of_its_own_that_a_path_gives_without_proof_is_told(
+    kind: str,
+    interface: str,
+    options: dict[str, Any],
+    *,
+    loud: bool,
+    warned: bool,
+    correct: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    realm, transport = correct["workers"][0]["realms"][0], correct["workers"][0]["transports"][0]
+    realm["roles"][0]["permissions"] = []
+    rule = {"uri": "com.a", "allow": {"publish": True, "call": True}}
+    realm["roles"].append({"name": "site", "permissions": [rule]})
+    transport["endpoint"] |= {"interface": interface, "version": 6 if ":" in interface else 4}
+    transport["paths"]["notify"] |= {"type": kind, "role": "site", "options": options}
+
+    problems = check(correct, node_directory=tmp_path).problems
+
+    assert [problem.where for problem in problems if problem.loud] == ["workers[0].realms[0].roles[1]"] * loud
+    quiet = [problem for problem in problems if not problem.loud]
+    assert [problem.where for problem in quiet] == ["workers[0].transports[0].paths.notify"] * warned
+    assert all("give the path an options.token" in problem.message for problem in quiet)
+
+
+def test_a_path_that_gives_what_any_session_has_is_not_told(correct: dict[str, Any], tmp_path: Path) -> None:
+    del correct["workers"][0]["transports"][0]["paths"]["notify"]["options"]
+    assert check(correct, node_directory=tmp_path).problems == ()
 
 
 def test_listen_replaces_the_endpoint_of_the_first_web_transport_only(

@@ -14,10 +14,11 @@ from heliograph.config.authentication import (
     find_shared_cookie_files,
     roles_of,
 )
-from heliograph.config.exposure import find_open_roles
+from heliograph.config.exposure import find_open_roles, find_unproved_roles
 from heliograph.config.options import RouterWorker
 from heliograph.config.problems import Path, Problem, error, inside, quote, quote_file, render, warning
 from heliograph.config.realms import find_realm_inconsistencies
+from heliograph.config.secret_values import find_token_problems
 from heliograph.config.wsgi_module import find_module
 from heliograph.http.options import CallerOptions, PublisherOptions, StaticOptions, WsgiOptions
 from heliograph.routing.options import PermissionRule, RealmOptions, RoleOptions, SessionOptions
@@ -70,6 +71,7 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
             problems += _universal_parts(path, struct)
         elif isinstance(struct, PublisherOptions | CallerOptions):
             problems += _realm_and_role(path, struct, node)
+            problems += find_token_problems((*path, "options", "token"), struct.options.token, node_directory)
         elif isinstance(struct, StaticOptions):
             problems += _static_directory(path, struct, node_directory)
         elif isinstance(struct, WsgiOptions):
@@ -78,6 +80,7 @@ def find_inconsistencies(node: object, found: Found, *, node_directory: FilePath
     problems += _repeated_names(ordered)
     problems += _shared_ports(ordered)
     problems += find_open_roles(ordered)
+    problems += find_unproved_roles(ordered)
     problems += find_exposed_tickets(ordered)
     problems += find_shared_cookie_files(ordered)
     return problems

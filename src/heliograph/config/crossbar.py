@@ -108,7 +108,10 @@ ForeignKey = Renamed | Accepted | Ignored | NotYet | Never
 ForeignType = NotYet | Never
 
 _DEBUG = Ignored("an old form without effect; leave it out (`heliograph start --loglevel debug` logs more)")
-_SIGNATURE = NotYet("anybody who reaches the port could send requests", severity="error")
+_SIGNATURE = NotYet(
+    "anybody who reaches the port could send requests; options.token asks for a token instead",
+    severity="error",
+)
 _ADDRESSES = NotYet("requests from any address would be taken", severity="error")
 _CHECKED_ANYWAY = "the check is always made"
 _PING = "a ping is sent after silence only"

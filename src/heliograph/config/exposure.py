@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from heliograph.config.problems import Path, Problem, render, warning
+from heliograph.config.problems import Path, Problem, quote, render, warning
 from heliograph.http.options import CallerOptions, PublisherOptions
 from heliograph.routing.options import RealmOptions, RoleOptions, SessionOptions
 from heliograph.transports.options import (
@@ -29,6 +29,8 @@ TRANSPORTS = (
     RawSocketTransportOptions,
     UniversalTransportOptions,
 )
+
+BridgeOptions = PublisherOptions | CallerOptions
 
 ACTIONS = ("call", "register", "publish", "subscribe")
 
@@ -77,26 +79,60 @@ def _open_role(path: Path, allowed: list[str], doors: list[_Door]) -> Problem:
     return warning(
         path,
         f"OPEN TO ANYBODY: whoever reaches {ways} may {_listed(allowed)} without authentication; "
-        "listen on 127.0.0.1 (endpoint.interface, or --listen 127.0.0.1:PORT), keep the port behind a firewall, or "
-        "narrow the permissions",
+        "listen on 127.0.0.1 (endpoint.interface, or --listen 127.0.0.1:PORT), keep the port behind a firewall, give "
+        "publisher and caller paths an options.token, or narrow the permissions",
         loud=True,
     )
+
+
+def find_unproved_roles(found: Sequence[tuple[Path, Struct]]) -> Iterator[Problem]:
+    """Warn of each path on loopback that gives any program of this machine a role it would not get otherwise.
+
+    Arguments:
+        found: the structs that could be read, with their paths
+    """
+    open_roles = {
+        (path[:2], struct.open_role) for path, struct in found if isinstance(struct, SessionOptions)
+    }
+    roles = {
+        (path[:2], realm.name, role.name): role
+        for path, realm in found
+        if isinstance(realm, RealmOptions)
+        for role in realm.roles
+    }
+    for path, transport in found:
+        if not isinstance(transport, TRANSPORTS) or not _is_on_loopback(transport):
+            continue
+        for inner, service in _services(path, transport):
+            if not isinstance(service, BridgeOptions) or service.options.token is not None:
+                continue
+            action = _action(service)
+            role = roles.get((path[:2], service.realm, service.role))
+            if role is not None and _allows(role, action) and (path[:2], role.name) not in open_roles:
+                yield warning(
+                    inner,
+                    f"any program and user of this machine may {action} as {quote(role.name)}, a role that no session "
+                    "gets without authentication: give the path an options.token, so that a request has to prove "
+                    "whose it is",
+                )
 
 
 def _doors(path: Path, transport: Struct) -> Iterator[_Door]:
     if not isinstance(transport, TRANSPORTS) or not isinstance(transport.endpoint, TcpEndpoint):
         return
-    if is_loopback(transport.endpoint.interface):
+    if _is_on_loopback(transport):
         return
     address = f"port {transport.endpoint.port} of {transport.endpoint.interface or 'every interface'}"
     for inner, service in services_of(path, transport):
         if isinstance(service, SessionOptions):
             if service.open_role is not None:
                 yield _Door(inner, address, None, service.open_role, ACTIONS)
-        elif isinstance(service, PublisherOptions):
-            yield _Door(inner, address, service.realm, service.role, ("publish",))
-        elif isinstance(service, CallerOptions):
-            yield _Door(inner, address, service.realm, service.role, ("call",))
+        elif isinstance(service, BridgeOptions) and service.options.token is None:
+            yield _Door(inner, address, service.realm, service.role, (_action(service),))
+
+
+def _action(service: BridgeOptions) -> str:
+    return "publish" if isinstance(service, PublisherOptions) else "call"
 
 
 def services_of(path: Path, transport: Transport) -> Iterator[tuple[Path, object]]:
@@ -114,6 +150,11 @@ def services_of(path: Path, transport: Transport) -> Iterator[tuple[Path, object
                 yield (*path, "web", "paths", name), service
     else:
         yield path, transport
+
+
+def _is_on_loopback(transport: Transport) -> bool:
+    endpoint = transport.endpoint
+    return isinstance(endpoint, TcpEndpoint) and is_loopback(endpoint.interface)
 
 
 def is_loopback(interface: str) -> bool:

@@ -10,6 +10,8 @@ from heliograph.config.secret_values import secret_variables
 _ACTIONS = ("call", "register", "publish", "subscribe")
 _LONGEST_PORT = 5
 _EACH = object()
+_TRANSPORTS = ("workers", _EACH, "transports", _EACH)
+_WEB_PATHS = ((*_TRANSPORTS, "paths"), (*_TRANSPORTS, "web", "paths"))
 
 
 def upgrade(value: object, environment: Mapping[str, str]) -> tuple[object, list[Problem]]:
@@ -38,6 +40,9 @@ def upgrade(value: object, environment: Mapping[str, str]) -> tuple[object, list
         problems.extend(_pusher(path, service))
         if service.get("type") == "websocket":
             problems.extend(_serializers(path, service))
+    for steps in _WEB_PATHS:
+        for path, options in _select(node, *steps, _EACH, "options"):
+            problems.extend(secret_variables(path, options, environment))
     for path, transport in _select(node, "workers", _EACH, "transports", _EACH):
         for inner, auth in _auth_blocks(path, transport):
             problems.extend(secret_variables(inner, auth, environment))

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from heliograph.auth.bearer import BearerToken
 from heliograph.http.exchange import HttpError
 from heliograph.http.lane import Begin, LaneRequest, Refusal, Work
 from heliograph.http.options import BridgeLimits
@@ -23,6 +24,8 @@ _ALLOW = ", ".join((*METHODS, "OPTIONS"))
 _JSON = serializer("json")
 _JSON_TYPE = b"application/json"
 _NO_STORE = b"cache-control: no-store\r\n"
+_UNPROVED = "this path needs a token: send `Authorization: Bearer <token>`"
+_PROVED_WRONGLY = "the token in `Authorization` is not this path's token"
 _ABSENT = msgspec.Raw(b"")
 _NOTHING: Mapping[str, Any] = {}
 
@@ -34,6 +37,8 @@ class BridgeCounters(msgspec.Struct):
     """Requests whose body was read."""
     requests_refused: int = 0
     """Requests answered with an error."""
+    requests_unauthorized: int = 0
+    """Requests without the path's token, or with another one."""
     batches: int = 0
     """Bodies of many events."""
     events: int = 0
@@ -50,6 +55,7 @@ class BridgePath:
         limits: body size and origins.
         counters: where requests are counted.
         hosts: by which this server is known.
+        token: what a request must carry; None asks for nothing.
     """
 
     def __init__(
@@ -58,28 +64,32 @@ class BridgePath:
         limits: BridgeLimits,
         counters: BridgeCounters,
         hosts: KnownHosts,
+        token: BearerToken | None,
     ) -> None:
         self.counters = counters
+        self._token = token
         self._media_types = media_types
         self._begin_json = media_types["application/json"]
         self.limit_bytes = limits.body_limit_bytes
         self._origins = OriginCheck(limits.allowed_origins, hosts=hosts)
 
     def admit(self, request: LaneRequest, headers: Mapping[bytes, bytes]) -> None:
-        """Let a request in by its origin, method and media type; raises `HttpError`."""
+        """Let a request in by its origin, token, method and media type; raises `HttpError`."""
         request.header_lines = _NO_STORE
         origin = headers.get(b"origin")
         if origin is not None:
             self._check_origin(request, origin, headers)
-        if request.method != b"POST":
-            if request.method == b"OPTIONS":
-                request.header_lines += _preflight(headers)
-                request.answer(204, b"")
-                return
-            if request.method.decode() not in METHODS:
-                raise HttpError(
-                    405, f"send {' or '.join(METHODS)}, not {request.method.decode()}", {"Allow": _ALLOW}
-                )
+        if request.method == b"OPTIONS":
+            # A browser asks without the token whether its page may send one.
+            request.header_lines += _preflight(headers)
+            request.answer(204, b"")
+            return
+        if self._token is not None:
+            self._check_token(self._token, headers.get(b"authorization"))
+        if request.method != b"POST" and request.method.decode() not in METHODS:
+            raise HttpError(
+                405, f"send {' or '.join(METHODS)}, not {request.method.decode()}", {"Allow": _ALLOW}
+            )
         content_type = headers.get(b"content-type", _JSON_TYPE)
         if content_type == _JSON_TYPE:
             request.begin = self._begin_json
@@ -112,6 +122,16 @@ class BridgePath:
             if name.strip().lower() == "charset" and charset not in ("utf-8", "utf8"):
                 raise HttpError(415, f"the body must be UTF-8, not {charset}")
         return begin
+
+    def _check_token(self, token: BearerToken, authorization: bytes | None) -> None:
+        """Raise `HttpError` for a request that does not carry the token."""
+        if authorization is None:
+            self.counters.requests_unauthorized += 1
+            raise HttpError(401, _UNPROVED, {"WWW-Authenticate": "Bearer"})
+        if not token.is_proved_by(authorization):
+            self.counters.requests_unauthorized += 1
+            # RFC 6750, section 3.1
+            raise HttpError(401, _PROVED_WRONGLY, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
     def _check_origin(self, request: LaneRequest, raw_origin: bytes, headers: Mapping[bytes, bytes]) -> None:
         """Tell a page that it may ask; raises `HttpError` for one that may not."""

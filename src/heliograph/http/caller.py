@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 
+from heliograph.auth.bearer import BearerToken
 from heliograph.http.bridge import BridgeCounters, BridgePath, BridgeRequest
 from heliograph.http.options import CallerOptions
 from heliograph.routing.router import Router
@@ -72,8 +73,10 @@ def answer(result: Payload) -> bytes:
     return b'{"args":%b,"kwargs":%b}' % (args, kwargs) if kwargs else b'{"args":%b}' % args
 
 
-def caller_path(options: CallerOptions, router: Router, hosts: KnownHosts) -> BridgePath:
+def caller_path(
+    options: CallerOptions, router: Router, hosts: KnownHosts, token: BearerToken | None
+) -> BridgePath:
     """Return the service of a `caller` path; raises `RequestError` for an unknown realm or role."""
     session = InProcessSession(router, realm=options.realm, role=options.role)
     calling = Calling(session, timeout_s=options.options.timeout_s)
-    return BridgePath({"application/json": calling.begin}, options.options, BridgeCounters(), hosts)
+    return BridgePath({"application/json": calling.begin}, options.options, BridgeCounters(), hosts, token)

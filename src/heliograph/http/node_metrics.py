@@ -66,6 +66,7 @@ _TRANSPORT_HELP = {
 _BRIDGE_HELP = {
     "requests": "Requests whose body was read.",
     "requests_refused": "Requests answered with an error.",
+    "requests_unauthorized": "Requests without the path's token, or with another one.",
     "batches": "Bodies of many events.",
     "events": "Events published out of such bodies.",
     "events_refused": "Events in such bodies that were answered with an error.",

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
+from heliograph.auth.options import Secret, SecretFile
 from heliograph.transports.origins import DEFAULT_ORIGINS, AllowedOrigins
 
 KIBIBYTE = 1024
@@ -31,6 +32,9 @@ class BridgeLimits(msgspec.Struct, frozen=True, kw_only=True):
         allowed_origins: origins of web pages that may send requests, such as `https://example.org`; `self` is
             the origin the request itself was sent to, `*` is any. Requests without an `Origin` header do not
             come from a page of another origin and are always allowed. Default: `self`.
+        token: what a request must carry as `Authorization: Bearer <token>`, else it is answered with 401: 16 to 512 of
+            the characters of a token (RFC 6750). `"${NAME}"` takes it from an environment variable,
+            `{"file": "path"}` from a file. null, the default, asks for nothing: who reaches the path has the role.
         debug: accepted for Crossbar.io's sake; has no effect.
     """
 
@@ -38,11 +42,17 @@ class BridgeLimits(msgspec.Struct, frozen=True, kw_only=True):
         name="post_body_limit", default=64 * KIBIBYTE
     )
     allowed_origins: AllowedOrigins = DEFAULT_ORIGINS
+    token: Secret | SecretFile | None = None
     debug: bool = False
 
     def __post_init__(self) -> None:
         if self.body_limit_bytes == 0:
             force_setattr(self, "body_limit_bytes", MAX_BRIDGE_BODY_BYTES)
+
+    def __repr__(self) -> str:
+        # Never the token.
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "token")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class PublisherLimits(BridgeLimits, frozen=True, kw_only=True):
@@ -55,6 +65,9 @@ class PublisherLimits(BridgeLimits, frozen=True, kw_only=True):
         allowed_origins: origins of web pages that may send requests, such as `https://example.org`; `self` is
             the origin the request itself was sent to, `*` is any. Requests without an `Origin` header do not
             come from a page of another origin and are always allowed. Default: `self`.
+        token: what a request must carry as `Authorization: Bearer <token>`, else it is answered with 401: 16 to 512 of
+            the characters of a token (RFC 6750). `"${NAME}"` takes it from an environment variable,
+            `{"file": "path"}` from a file. null, the default, asks for nothing: who reaches the path has the role.
         debug: accepted for Crossbar.io's sake; has no effect.
     """
 
@@ -67,6 +80,7 @@ class CallerLimits(BridgeLimits, frozen=True, kw_only=True):
     Attributes:
         body_limit_bytes: largest request body [`post_body_limit`], as a publisher's. Default 65,536.
         allowed_origins: origins of web pages that may send requests, as a publisher's. Default: `self`.
+        token: what a request must carry, as a publisher's. Default: null.
         debug: accepted for Crossbar.io's sake; has no effect.
         timeout_s: seconds a called procedure may take before the caller gets an error. Default 30.
     """

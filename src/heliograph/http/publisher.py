@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from heliograph.auth.bearer import BearerToken
 from heliograph.http.bridge import BridgeCounters, BridgePath
 from heliograph.http.lane import Work
 from heliograph.http.many import Item, ManyPublications, ManyReader, Publication
@@ -78,10 +79,12 @@ class Undecided:
         self._publication.cancel()
 
 
-def publisher_path(options: PublisherOptions, router: Router, turn: Turn, hosts: KnownHosts) -> BridgePath:
+def publisher_path(
+    options: PublisherOptions, router: Router, turn: Turn, hosts: KnownHosts, token: BearerToken | None
+) -> BridgePath:
     """Return the service of a `publisher` path; raises `RequestError` for an unknown realm or role."""
     session = InProcessSession(router, realm=options.realm, role=options.role)
     limits, counters = options.options, BridgeCounters()
     publishing = Publishing(session, events_limit=limits.events_limit, turn=turn, counters=counters)
     media_types = {"application/json": publishing.json, "application/x-ndjson": publishing.lines}
-    return BridgePath(media_types, limits, counters, hosts)
+    return BridgePath(media_types, limits, counters, hosts, token)

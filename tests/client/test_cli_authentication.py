@@ -12,6 +12,7 @@ from heliograph.client.cli_authentication import (
     BadCredentials,
     add_authentication_arguments,
     credentials_of,
+    token_of,
 )
 from tests.support.credentials import PRIVATE_KEY
 
@@ -116,3 +117,42 @@ def test_a_publisher_over_http_takes_no_credentials(file: Any, capsys: pytest.Ca
     words = ["--authid", "joe", "--ticket-file", file("t1cket"), "--url", "http://127.0.0.1:1/notify", "a.b"]
     assert cli.main(["publish", *words]) == 2
     assert "is for ws:// URLs" in capsys.readouterr().err
+
+
+class TestToken:
+    """Of an HTTP publisher."""
+
+    def _parsed(self, file: str | None) -> argparse.Namespace:
+        return argparse.Namespace(token_file=None if file is None else Path(file))
+
+    def test_comes_from_a_file_or_the_environment(self, file: Any) -> None:
+        environment = {"HELIOGRAPH_TOKEN": "correct-horse-battery"}
+        from_file = token_of(self._parsed(file("another-horse-battery\n")), environment)
+        from_environment = token_of(self._parsed(None), environment)
+        assert from_file is not None
+        assert from_environment is not None
+        assert from_file.credentials == b"Bearer another-horse-battery"
+        assert from_environment.credentials == b"Bearer correct-horse-battery"
+        assert token_of(self._parsed(None), {}) is None
+
+    @pytest.mark.parametrize("content", ["", "\n", "too-short", "correct horse battery", b"\xff" * 20])
+    def test_that_will_not_do_is_told_and_not_shown(self, file: Any, content: str | bytes) -> None:
+        with pytest.raises(BadCredentials) as raised:
+            token_of(self._parsed(file(content)), {})
+        assert not str(content).strip() or str(content) not in str(raised.value)
+
+    def test_in_a_file_that_is_not_there_is_told(self) -> None:
+        with pytest.raises(BadCredentials, match="No such file"):
+            token_of(self._parsed("/nonexistent/token"), {})
+
+    def test_is_for_http(self, file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        words = [
+            "publish",
+            "--url",
+            "ws://127.0.0.1:1/ws",
+            "--token-file",
+            file("correct-horse-battery"),
+            "t",
+        ]
+        assert cli.main(words) == 2
+        assert "--token-file is for the http:// URL of a publisher" in capsys.readouterr().err

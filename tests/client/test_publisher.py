@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -479,3 +481,51 @@ def test_errors_survive_pickling(error: Exception) -> None:
     if isinstance(error, WampError):
         assert isinstance(copy, WampError)
         assert (copy.uri, copy.args_, copy.kwargs_) == ("a.b", [1], {"k": 2})
+
+
+# The token
+
+
+TOKEN = "correct-horse-battery"
+OURS = str(Path(heliograph.__file__).parent)
+
+
+def test_a_token_is_sent_with_each_request(server: ScriptedHttp) -> None:
+    with Publisher(server.url, token=TOKEN) as publisher:
+        publisher.publish("com.example.t")
+        publisher.publish("com.example.t", "again")
+    assert len(server.heads) == 2
+    for head in server.heads:
+        assert head.decode().count(f"\r\nAuthorization: Bearer {TOKEN}\r\n") == 1
+
+
+def test_without_a_token_nothing_is_sent_in_its_place(server: ScriptedHttp, publisher: Publisher) -> None:
+    publisher.publish("com.example.t")
+    assert b"authorization" not in server.heads[0].lower()
+
+
+@pytest.mark.parametrize(
+    "token", ["", "too-short", "x" * 513, f"{TOKEN}\n", f"{TOKEN}\r\nHost: evil", "é" * 20, "\udc80" * 20]
+)
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(ValueError, match="the token must have 16 to 512") as raised:
+        Publisher("http://127.0.0.1:1/notify", token=token)
+    assert not token or token not in str(raised.value)
+
+
+@pytest.mark.parametrize("answer", [http("401 Unauthorized", b"no"), b"", b"nonsense"])
+def test_no_error_shows_the_token_nor_does_a_variable_of_its_traceback(
+    server: ScriptedHttp, answer: bytes
+) -> None:
+    server.answer = says(answer, keep=False)
+    publisher = Publisher(server.url, token=TOKEN)
+    with pytest.raises(PublishError) as raised:
+        publisher.publish("com.example.t")
+    error: BaseException | None = raised.value
+    while error is not None:
+        assert TOKEN not in str(error)
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        ours = [frame for frame in shown.stack if frame.filename.startswith(OURS)]
+        assert ours
+        assert not [frame for frame in ours if TOKEN in str(frame.locals)]
+        error = error.__cause__

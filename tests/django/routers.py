@@ -20,6 +20,7 @@ class RecordingRouter(ThreadingHTTPServer):
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.received: list[dict[str, Any]] = []
+        self.authorizations: list[str | None] = []
         self.bodies = 0
         self.arrived = threading.Event()
         """Set when a publication is there, answered or not."""
@@ -69,6 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.arrived.set()
         self.server.open.wait(20)
         with self.server.changed:
+            self.server.authorizations.append(self.headers["Authorization"])
             self.server.received += events
             self.server.bodies += 1
             self.server.changed.notify_all()

@@ -42,6 +42,19 @@ def test_a_setting_of_a_wrong_shape_is_an_error(settings: Settings, setting: Any
             {"BACKEND": HTTP, "OPTIONS": {"cool_down": 1}},
             "['OPTIONS']: Object contains unknown field `cool_down`",
         ),
+        (
+            {"BACKEND": HTTP, "OPTIONS": {"token": "too-short"}},
+            "['OPTIONS']['token'] must have 16 to 512 of the characters",
+        ),
+        ({"BACKEND": HTTP, "OPTIONS": {"token": 5}}, "Expected `BearerToken`, got `int` - at `$.token`"),
+        (
+            {"BACKEND": HTTP, "OPTIONS": {"token_file": "/nonexistent/token"}},
+            "['token_file']: /nonexistent/token cannot be read: No such file or directory",
+        ),
+        (
+            {"BACKEND": HTTP, "OPTIONS": {"token": "x" * 20, "token_file": "f"}},
+            "give token or token_file, not both",
+        ),
         ({"BACKEND": MEMORY, "OPTIONS": {"cool_down_s": 1}}, "unknown field `cool_down_s`"),
     ],
 )
@@ -77,3 +90,16 @@ def test_a_deployment_whose_events_reach_nobody_is_warned_of(settings: Settings)
     assert check_deployment(app_configs=None) == []
     settings.HELIOGRAPH = {}
     assert check_deployment(app_configs=None) == [], "the other check reports the shape"
+
+
+def test_no_message_shows_a_token(settings: Settings) -> None:
+    for entry in (
+        {"LOCATION": "x"},
+        {"OPTIONS": {"nothing": 1}},
+        {"LOCATION": "http://router.example/"},
+        {"X": 1},
+    ):
+        options = {"token": "tooshort", **entry.get("OPTIONS", {})}  # type: ignore[dict-item]
+        settings.HELIOGRAPH = {"default": {"BACKEND": HTTP, **entry, "OPTIONS": options}}
+        (message,) = check_setting(app_configs=None)
+        assert "tooshort" not in str(message)

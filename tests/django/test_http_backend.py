@@ -8,12 +8,15 @@ import sys
 import textwrap
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from django.db import transaction
 from django.test import override_settings
 
+import heliograph
 from heliograph.client.errors import PublicationRefused, PublishError
 from heliograph.django import flush, publish, publish_event
 from heliograph.django.backends import HttpBackend, MemoryBackend
@@ -318,3 +321,31 @@ def test_a_fork_while_the_parents_thread_hangs_does_not_hang_the_child(
         hanging_url,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+TOKEN = "correct-horse-battery"
+OURS = str(Path(heliograph.__file__).parent)
+
+
+@pytest.mark.parametrize("stands_in", ["token", "token_file"])
+def test_the_token_of_the_path_is_sent(
+    use_http: UseHttp, router: RecordingRouter, tmp_path: Path, stands_in: str
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    use_http(router.url, **{stands_in: TOKEN if stands_in == "token" else str(file)})
+    publish("t")
+    router.wait_for(1)
+    assert router.authorizations == [f"Bearer {TOKEN}"]
+
+
+def test_a_token_is_shown_by_no_object_and_no_variable_of_a_traceback(use_http: UseHttp) -> None:
+    backend = use_http(f"http://127.0.0.1:{free_port()}/notify", ON_ERROR="raise", token=TOKEN)
+    assert TOKEN not in repr((backend.settings, backend.options))
+    with pytest.raises(PublishError) as raised:
+        publish("t")
+    error: BaseException | None = raised.value
+    while error is not None:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        assert TOKEN not in str([frame.locals for frame in shown.stack if frame.filename.startswith(OURS)])
+        error = error.__cause__

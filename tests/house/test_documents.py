@@ -32,6 +32,11 @@ COMMANDS = {
     'make bench ARGS="show --write"': "writes this page; tests/benchmarks has it write another",
     "make install": "fetches packages; `make test` has done the same before these tests",
     f"""{_BRIDGE} '{{"topic": "news", "args": ["hello"]}}'""": _SHOWN,
+    "(umask 077; openssl rand -hex 32 > notify_token)": "tests/scenarios/test_bridge_token.py",
+    'curl http://127.0.0.1:8080/notify -H "Authorization: Bearer $(cat notify_token)" '
+    """-H 'Content-Type: application/json' -d '{"topic": "news", "args": ["hello"]}'""": (
+        "tests/scenarios/test_bridge_token.py"
+    ),
     """curl http://127.0.0.1:8080/lp/open -d '{"protocols": ["wamp.2.json"]}'""": _LONG_POLL,
     """curl http://127.0.0.1:8080/lp/$ID/send -d '[1, "realm1", {"roles": {"subscriber": {}}}]'""": _LONG_POLL,
     "curl -X POST http://127.0.0.1:8080/lp/$ID/receive": _LONG_POLL,

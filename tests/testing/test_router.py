@@ -138,6 +138,14 @@ async def test_other_transports_are_found_too(transport: dict[str, Any]) -> None
             router.publish("com.example.news")
 
 
+def test_a_publisher_path_that_asks_for_a_token_gets_it() -> None:
+    configuration = open_configuration()
+    paths = configuration["workers"][0]["transports"][0]["paths"]
+    paths["notify"]["options"] = {"token": "correct-horse-battery"}
+    with heliograph.testing.router(configuration) as running:
+        assert running.publish("com.example.news") > 0
+
+
 def test_a_wrong_configuration_starts_nothing() -> None:
     with pytest.raises(ConfigError, match="workers"):
         heliograph.testing.router({"version": 2}).start()

@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from heliograph.client.cli_authentication import (
     BadCredentials,
     add_authentication_arguments,
     credentials_of,
+    token_of,
 )
 from heliograph.client.connecting import connect
 from heliograph.client.errors import BadPayload, HeliographError, WampError
@@ -87,6 +89,12 @@ def _add_publish_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("topic", metavar="TOPIC")
     parser.add_argument("args", nargs="*", metavar="ARG", help=_ARG_HELP)
     _add_keyword_arguments(parser)
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="the token that an HTTP publisher asks for (or HELIOGRAPH_TOKEN)",
+    )
     parser.add_argument(
         "--acknowledge",
         action="store_true",
@@ -197,6 +205,8 @@ def _publish(arguments: argparse.Namespace) -> int:
             raise WrongUsage("authentication is for ws:// URLs")
         publication: int | None = _publish_over_http(arguments)
     else:
+        if arguments.token_file is not None:
+            raise WrongUsage("--token-file is for the http:// URL of a publisher")
         publication = asyncio.run(_publish_over_websocket(arguments))
     if arguments.acknowledge:
         print(publication)
@@ -208,7 +218,11 @@ def _publish_over_http(arguments: argparse.Namespace) -> int:
     try:
         context = None if arguments.ca_file is None else ssl.create_default_context(cafile=arguments.ca_file)
         publisher = Publisher(
-            arguments.url, timeout_s=timeout_s, connect_timeout_s=timeout_s, ssl_context=context
+            arguments.url,
+            timeout_s=timeout_s,
+            connect_timeout_s=timeout_s,
+            token=token_of(arguments, os.environ),
+            ssl_context=context,
         )
     except OSError as error:
         raise WrongUsage(f"--ca-file: cannot use {arguments.ca_file}: {error}") from error

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from heliograph.auth.bearer import TOKEN_RULE, BearerToken
 from heliograph.auth.errors import LibraryMissing
 from heliograph.auth.key_files import MAX_FILE_BYTES
 from heliograph.client.authentication import Credentials, Cryptosign, Scram, Ticket, WampCra
@@ -74,6 +75,21 @@ def credentials_of(arguments: argparse.Namespace, environment: Mapping[str, str]
             "--authid needs a proof: --key-file, --password-file, --secret-file or --ticket-file"
         )
     return offered
+
+
+def token_of(arguments: argparse.Namespace, environment: Mapping[str, str]) -> BearerToken | None:
+    """Return what is sent to a publisher path; raises `BadCredentials`."""
+    file: Path | None = arguments.token_file
+    try:
+        text = environment.get("HELIOGRAPH_TOKEN") if file is None else _read_secret(file)
+    except OSError as error:
+        raise BadCredentials(str(error)) from error
+    token = BearerToken(text) if text else None
+    if token is not None and not token.is_usable:
+        raise BadCredentials(f"{_name(file, 'HELIOGRAPH_TOKEN')} must hold a token: {TOKEN_RULE}")
+    if file is not None and token is None:
+        raise BadCredentials(f"{file} is empty")
+    return token
 
 
 def _name(file: Path | None, variable: str) -> str:

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeGuard, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
-from heliograph import __version__
+from heliograph.auth.bearer import TOKEN_RULE, BearerToken
 from heliograph.client.bodies import MOST_EVENTS, batches
 from heliograph.client.errors import BadPayload, PublicationRefused, PublishError
 from heliograph.client.http_connection import (
@@ -23,6 +23,7 @@ from heliograph.client.http_connection import (
     open_connection,
 )
 from heliograph.client.pipeline import OnError, Pipeline, PipelineOptions, QueuedEvent, creating_pipeline
+from heliograph.client.request_head import request, request_head
 from heliograph.wamp.errors import PayloadError
 from heliograph.wire.serializers import serializer
 
@@ -38,7 +39,6 @@ _NOTHING_OF_IT_WAS_PUBLISHED = (400, 413, 415)
 """Answers to a body of many events: there are too many of them, or the server takes only one."""
 
 _SHOWN_BODY_BYTES = 200
-_URL_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 _EVENT_KEYS = ("topic", "args", "kwargs", "options")
 _UNKNOWN = "the event may or may not have been published"
 
@@ -72,6 +72,8 @@ class Publisher:
         timeout_s: seconds one publication may take, connecting included. Looking up a host's name is not
             bounded: the system's resolver has its own timeout.
         connect_timeout_s: seconds of it that connecting may take, TLS included.
+        token: what the publisher path asks for (its `options.token`); it is sent as it is, so use `https` over a
+            network.
         ssl_context: how an `https` server is verified; by default by the system's authorities.
         on_error: called in another thread with the topic of each event of `publish_soon` that was not published,
             and why; without it `flush` raises.
@@ -80,7 +82,7 @@ class Publisher:
         flush_timeout_s: seconds `close` and the end of the process wait for what is queued.
 
     Raises:
-        ValueError: the URL, a timeout or a limit is wrong.
+        ValueError: the URL, the token, a timeout or a limit is wrong.
     """
 
     def __init__(
@@ -89,12 +91,17 @@ class Publisher:
         *,
         timeout_s: float = 2.0,
         connect_timeout_s: float = 1.0,
+        token: str | BearerToken | None = None,
         ssl_context: ssl.SSLContext | None = None,
         on_error: OnError | None = None,
         max_pending_events: int = 10_000,
         max_pending_bytes: int = 16 * 1024 * 1024,
         flush_timeout_s: float = 2.0,
     ) -> None:
+        if isinstance(token, str):
+            token = BearerToken(token)
+        if token is not None and not token.is_usable:
+            raise ValueError(f"the token must have {TOKEN_RULE}")
         if not timeout_s > 0 or not connect_timeout_s > 0:
             raise ValueError("timeout_s and connect_timeout_s must be above 0")
         if max_pending_events < 1 or max_pending_bytes < 1 or not flush_timeout_s >= 0:
@@ -112,8 +119,8 @@ class Publisher:
         self._tls = (ssl_context or ssl.create_default_context()) if parts.scheme == "https" else None
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
-        self._head = _request_head(parts.netloc, parts.path, parts.query, "application/json")
-        self._lines_head = _request_head(parts.netloc, parts.path, parts.query, "application/x-ndjson")
+        self._head = request_head(parts.netloc, parts.path, parts.query, "application/json", token)
+        self._lines_head = request_head(parts.netloc, parts.path, parts.query, "application/x-ndjson", token)
         # Less when the server refuses so many in one body, 1 when it is no Heliograph and takes single events only.
         self._most_events = MOST_EVENTS
         self._pipeline_options = PipelineOptions(
@@ -320,26 +327,26 @@ class Publisher:
     def _posted(self, body: bytes, head: bytes) -> Response:
         if self._is_closed:
             raise PublishError("this publisher is closed")
-        request = b"%b%d\r\n\r\n%b" % (head, len(body), body)
+        whole = request(head, body)
         deadline = time.monotonic() + self._timeout_s
         kept = self._kept()
         if kept is not None:
             try:
-                return self._exchanged(kept, request, deadline)
+                return self._exchanged(kept, whole, deadline)
             except NotSent as error:
                 if error.sent_bytes:
                     self._raise_not_sent(error)
                 # Closed since it was looked at, and not a byte went out: on a new connection it is the first try.
         try:
-            return self._exchanged(self._opened(deadline), request, deadline)
+            return self._exchanged(self._opened(deadline), whole, deadline)
         except NotSent as error:
             self._raise_not_sent(error)
 
-    def _exchanged(self, connection: HttpConnection, request: bytes, deadline: float) -> Response:
+    def _exchanged(self, connection: HttpConnection, whole: bytes, deadline: float) -> Response:
         is_reusable = False
         try:
             response, is_reusable = connection.exchange(
-                request, deadline=deadline, max_response_bytes=MAX_RESPONSE_BYTES
+                whole, deadline=deadline, max_response_bytes=MAX_RESPONSE_BYTES
             )
         except TimeoutError as error:
             text = f"{self._shown_url} did not answer within {self._timeout_s:g} s: {_UNKNOWN}"
@@ -454,27 +461,12 @@ class Publisher:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             reason = _shown(response.body)  # a proxy's page
         hints = {
+            401: "the publisher's `token` must be that of the router's path",
             403: "the router refuses this publisher",
             404: "is the path right, and is a publisher configured there?",
             405: "is the path right? A publisher takes POST",
         }
         return ": ".join(part for part in (text, reason, hints.get(response.status)) if part)
-
-
-def _request_head(netloc: str, path: str, query: str, media_type: str) -> bytes:
-    """Return everything of a request that stands before the value of Content-Length."""
-    target = quote(path or "/", safe=_URL_CHARACTERS)
-    if query:
-        target += "?" + quote(query, safe=_URL_CHARACTERS + "?")
-    lines = [
-        f"POST {target} HTTP/1.1",
-        f"Host: {netloc.encode('idna').decode() if not netloc.isascii() else netloc}",
-        f"User-Agent: heliograph/{__version__}",
-        "Accept: application/json",
-        f"Content-Type: {media_type}",
-        "Content-Length: ",
-    ]
-    return "\r\n".join(lines).encode("ascii")
 
 
 def _is_outage(outcome: int | PublishError) -> TypeGuard[PublishError]:

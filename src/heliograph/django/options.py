@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from heliograph.auth.bearer import BearerToken
+
 DEFAULT_ALIAS = "default"
 DEFAULT_LOCATION = "http://127.0.0.1:8080/notify"
 
@@ -65,6 +67,8 @@ class HttpOptions(BackendOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     """`OPTIONS` of the HTTP backend.
 
     Args:
+        token: what the router's publisher path asks for (its `options.token`).
+        token_file: the file that holds it, read when the backend is built; in place of `token`.
         connect_timeout_s: how long the connection to the router may take, in seconds.
         cool_down_s: how long after a failure events are dropped before one is tried again, in seconds.
         max_pending_events: how many events wait for delivery; more are dropped.
@@ -72,6 +76,8 @@ class HttpOptions(BackendOptions, frozen=True, kw_only=True, forbid_unknown_fiel
         flush_timeout_s: how long the end of the process waits for pending events, in seconds.
     """
 
+    token: BearerToken | None = None
+    token_file: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     connect_timeout_s: _Seconds = 1.0
     cool_down_s: _Seconds = 1.0
     max_pending_events: _Count = 10_000

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from heliograph.auth.bearer import BearerToken
 from heliograph.django.backends.base import Backend
 from heliograph.django.options import DEFAULT_ALIAS, BackendSettings
 
@@ -22,16 +23,27 @@ _DEFAULT_SETTING: Mapping[str, Mapping[str, Any]] = {
 def configured_aliases() -> Mapping[str, Any]:
     """Return the `HELIOGRAPH` setting, or the default: the HTTP backend, to a router on this machine.
 
+    Tokens in it are `BearerToken`: a traceback with variables, as on Django's page for errors, shows none.
+
     Raises:
         ImproperlyConfigured: it is no dict, or lacks the entry `default`.
     """
-    setting = getattr(settings, "HELIOGRAPH", _DEFAULT_SETTING)
+    setting = _with_hidden_tokens(getattr(settings, "HELIOGRAPH", _DEFAULT_SETTING))
     if not isinstance(setting, Mapping) or DEFAULT_ALIAS not in setting:
         raise ImproperlyConfigured(
             "HELIOGRAPH must be a dict with an entry 'default', shaped like CACHES:"
             " {'default': {'BACKEND': 'heliograph.django.backends.HttpBackend', 'LOCATION': …}}"
         )
     return setting
+
+
+def _with_hidden_tokens(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: BearerToken(item) if key == "token" and isinstance(item, str) else _with_hidden_tokens(item)
+        for key, item in value.items()
+    }
 
 
 def build_backend(alias: str, entry: Any) -> Backend:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from heliograph.auth.bearer import BearerToken, read_token
 from heliograph.config import load
 from heliograph.config.options import NodeOptions, Transport
 from heliograph.http.options import PublisherOptions
@@ -82,6 +83,7 @@ class Doors(Struct, frozen=True):
         realm: the first realm.
         websocket: the first place of WebSockets.
         publisher: the first publisher of that realm.
+        token: what it asks for.
         web: the first transport that speaks HTTP.
         can_be_moved: whether `--listen` has an endpoint to replace.
     """
@@ -89,6 +91,7 @@ class Doors(Struct, frozen=True):
     realm: str | None
     websocket: Place | None
     publisher: Place | None
+    token: BearerToken | None
     web: int | None
     can_be_moved: bool
 
@@ -111,25 +114,26 @@ def find_doors(file: Path, *, node_directory: Path) -> Doors:
     Raises:
         ConfigError: the router would refuse it.
     """
-    return _doors(load(file, node_directory=node_directory).options)
+    return _doors(load(file, node_directory=node_directory).options, node_directory)
 
 
-def _doors(options: NodeOptions) -> Doors:
+def _doors(options: NodeOptions, node_directory: Path) -> Doors:
     transports = [transport for worker in options.workers for transport in worker.transports]
     realms = [realm.name for worker in options.workers for realm in worker.realms]
     realm = realms[0] if realms else None
-    websocket = publisher = None
+    websocket = publisher = token = None
     for number, transport in enumerate(transports):
         for path, service in _paths(transport):
             place = Place(number, path.strip("/"))
             if isinstance(service, WebSocketServiceOptions):
                 websocket = websocket or place
-            elif isinstance(service, PublisherOptions) and service.realm == realm:
-                publisher = publisher or place
+            elif isinstance(service, PublisherOptions) and service.realm == realm and publisher is None:
+                publisher, secret = place, service.options.token
+                token = None if secret is None else read_token(secret, node_directory)
     speakers = (WebTransportOptions, UniversalTransportOptions)
     web = next((number for number, each in enumerate(transports) if isinstance(each, speakers)), None)
     can_be_moved = any(isinstance(each, WebTransportOptions) for each in transports)
-    return Doors(realm, websocket, publisher, web, can_be_moved)
+    return Doors(realm, websocket, publisher, token, web, can_be_moved)
 
 
 def _paths(transport: Transport) -> Iterator[tuple[str, object]]:

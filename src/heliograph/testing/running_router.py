@@ -72,7 +72,7 @@ class RunningRouter:
         self._start_timeout_s = start_timeout_s
         self._cleanup = ExitStack()
         self._process: RouterProcess | None = None
-        self._doors = Doors(None, None, None, None, can_be_moved=False)
+        self._doors = Doors(None, None, None, None, None, can_be_moved=False)
         self._publisher: Publisher | None = None
         self.addresses: list[str] = []
         """Where it listens, as URLs, one for each transport."""
@@ -121,7 +121,7 @@ class RunningRouter:
         """
         if self._publisher is None:
             url = self._url_of(self._doors.publisher, f"publisher path for the realm {self._doors.realm!r}")
-            self._publisher = self._cleanup.enter_context(Publisher(url))
+            self._publisher = self._cleanup.enter_context(Publisher(url, token=self._doors.token))
         return self._publisher.publish(topic, *args, **kwargs)
 
     def join(self, **options: Any) -> AbstractAsyncContextManager[Session]:

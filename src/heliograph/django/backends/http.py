@@ -4,9 +4,13 @@ import atexit
 import logging
 import os
 import weakref
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from heliograph.auth.bearer import TOKEN_RULE, BearerToken, read_token
+from heliograph.auth.options import SecretFile
+from heliograph.auth.secret_files import SecretUnreadable
 from heliograph.client.delivery_thread import DeliveryThread
 from heliograph.client.errors import PublishError
 from heliograph.client.publisher import Publisher
@@ -33,6 +37,7 @@ class HttpBackend(Backend):
 
     def __init__(self, alias: str, settings: BackendSettings) -> None:
         super().__init__(alias, settings)
+        self._token = _token(alias, self.options)
         try:
             self._open_publisher().close()
         except ValueError as error:
@@ -58,6 +63,7 @@ class HttpBackend(Backend):
             self.settings.location,
             timeout_s=self.settings.timeout_s,
             connect_timeout_s=min(self.options.connect_timeout_s, self.settings.timeout_s),
+            token=self._token,
         )
 
     def publish(self, event: Event) -> None:
@@ -112,6 +118,21 @@ class HttpBackend(Backend):
             logger.error(
                 "the router refused an event to %r: %s (refusal %d)", event.topic, error, self._refused
             )
+
+
+def _token(alias: str, options: HttpOptions) -> BearerToken | None:
+    """Return what the router's path asks for; raises `ImproperlyConfigured`."""
+    where = f"HELIOGRAPH[{alias!r}]['OPTIONS']"
+    if options.token is not None and options.token_file is not None:
+        raise ImproperlyConfigured(f"{where}: give token or token_file, not both")
+    if options.token_file is not None:
+        try:
+            return read_token(SecretFile(file=options.token_file), Path())
+        except SecretUnreadable as error:
+            raise ImproperlyConfigured(f"{where}['token_file']: {error}") from error
+    if options.token is not None and not options.token.is_usable:
+        raise ImproperlyConfigured(f"{where}['token'] must have {TOKEN_RULE}")
+    return options.token
 
 
 @atexit.register

@@ -103,7 +103,7 @@ def find_unproved_roles(found: Sequence[tuple[Path, Struct]]) -> Iterator[Proble
     for path, transport in found:
         if not isinstance(transport, TRANSPORTS) or not _is_on_loopback(transport):
             continue
-        for inner, service in _services(path, transport):
+        for inner, service in services_of(path, transport):
             if not isinstance(service, BridgeOptions) or service.options.token is not None:
                 continue
             action = _action(service)

@@ -6,9 +6,11 @@ import fcntl
 import ipaddress
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,7 @@ STARTUP_TIMEOUT_S = 60.0
 """Seconds the page may take to answer for the first time."""
 
 _POLL_S = 0.05
+_TOKEN_BYTES = 32
 
 
 class MonitorError(Exception):
@@ -50,6 +53,7 @@ def run_monitor(data: Path, *, host: str, port: int, with_agent: bool) -> int:
         port = _free_port(host, port)
         site = _Site(data, host, port)
         made = _prepare(site.environment)
+        site.write_token()
         site.write_configuration()
         return asyncio.run(_run(site, made, with_agent=with_agent))
 
@@ -71,6 +75,7 @@ class _Site:
     def __init__(self, data: Path, host: str, port: int) -> None:
         self.data = data.absolute()
         self.node_directory = self.data / "node"
+        self._token_file = self.node_directory / "notify_token"
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.url = f"http://{self.address}/"
         self._host = host
@@ -81,20 +86,39 @@ class _Site:
             "DJANGO_SETTINGS_MODULE": "heliograph.monitor.settings",
             "HELIOGRAPH_DATA": str(self.data),
             "HELIOGRAPH_NOTIFY_URL": f"{self.url}notify",
+            "HELIOGRAPH_NOTIFY_TOKEN_FILE": str(self._token_file),
         }
+
+    def write_token(self) -> None:
+        """Write what the site proves to the router that it is the site; made anew at each start.
+
+        The file replaces one that may be there, whatever its mode: nobody has read the new token.
+        """
+        self.node_directory.mkdir(exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(
+            dir=self.node_directory, prefix=".notify_token-"
+        )  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(_TOKEN_BYTES))
+            Path(temporary).replace(self._token_file)
+        except BaseException:
+            Path(temporary).unlink()
+            raise
 
     def write_configuration(self) -> None:
         """Write the router's configuration; it is made anew at each start and not for editing."""
-        self.node_directory.mkdir(exist_ok=True)
-        text = json.dumps(_configuration(self._host, self._port, self.data / "static"), indent=2)
+        text = json.dumps(
+            _configuration(self._host, self._port, self.data / "static", self._token_file), indent=2
+        )
         (self.node_directory / "config.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _configuration(host: str, port: int, static: Path) -> dict[str, Any]:
+def _configuration(host: str, port: int, static: Path, token_file: Path) -> dict[str, Any]:
     """Return the router's configuration.
 
-    Nobody authenticates yet, so it is for this machine alone: anybody on it may watch and publish samples, but only
-    the site publishes configurations.
+    Machines and pages do not authenticate yet, so it is for this machine alone: any program on it may watch and
+    publish samples. Only the site publishes configurations: it alone has the token.
     """
     listens_to = [
         {"uri": "clientstats", "allow": {"publish": True, "subscribe": True}},
@@ -104,7 +128,12 @@ def _configuration(host: str, port: int, static: Path) -> dict[str, Any]:
     paths = {
         "/": {"type": "wsgi", "module": "heliograph.monitor.wsgi", "object": "application"},
         "ws": {"type": "websocket", "options": {"allowed_origins": ["self"]}},
-        "notify": {"type": "publisher", "realm": "realm1", "role": "site"},
+        "notify": {
+            "type": "publisher",
+            "realm": "realm1",
+            "role": "site",
+            "options": {"token": {"file": str(token_file)}},
+        },
         "static": {"type": "static", "directory": str(static), "options": {"cache_timeout": 0}},
         "metrics": {"type": "metrics"},
     }

@@ -5,6 +5,8 @@ HELIOGRAPH_DATA
     checkers); `heliograph.monitor.wsgi` refuses to serve like that.
 HELIOGRAPH_NOTIFY_URL
     the router's publisher service, by default http://127.0.0.1:8080/notify.
+HELIOGRAPH_NOTIFY_TOKEN_FILE
+    the file that holds the token of that service, where it asks for one.
 HELIOGRAPH_ALLOWED_HOSTS
     comma list of host names the site answers to, by default localhost,127.0.0.1,[::1].
 HELIOGRAPH_DATABASE_URL
@@ -87,6 +89,7 @@ HELIOGRAPH = {
         "BACKEND": "heliograph.django.backends.HttpBackend",
         "LOCATION": os.environ.get("HELIOGRAPH_NOTIFY_URL", "").strip() or "http://127.0.0.1:8080/notify",
         "TIMEOUT": 2.0,
+        "OPTIONS": {"token_file": os.environ.get("HELIOGRAPH_NOTIFY_TOKEN_FILE", "").strip() or None},
     }
 }
 

@@ -1,7 +1,7 @@
 """Sessions that come, talk and go in every way there is, without sockets and without anybody who remembers."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from heliograph.routing.options import (
     CallQueueOptions,
@@ -12,7 +12,7 @@ from heliograph.routing.options import (
     SessionOptions,
     StoreOptions,
 )
-from heliograph.routing.peer import Delivery
+from heliograph.routing.peer import Delivery, Peer
 from heliograph.routing.router import Router
 from heliograph.routing.session import Session
 from heliograph.wamp.ids import MAX_ID
@@ -37,7 +37,7 @@ from heliograph.wamp.messages import (
     Yield,
     YieldOptions,
 )
-from heliograph.wamp.payload import PlainPayload
+from heliograph.wamp.payload import Payload, PlainPayload, PreparedPayload
 from heliograph.wamp.uris import Match
 from heliograph.wire.serializers import SERIALIZER_NAMES, serializer
 from heliograph.wire.serializers.serializer import Serializer
@@ -89,6 +89,10 @@ class ForgettingDeliverer:
             for peer in peers:
                 assert isinstance(peer, ForgettingPeer)
                 peer.events += 1
+
+    def prepare(self, payload: Payload, peers: Iterable[Peer]) -> Payload:
+        codecs = {peer.codec for peer in peers if isinstance(peer, ForgettingPeer)}
+        return PreparedPayload(payload, codecs)
 
 
 class Turnstile:

@@ -11,10 +11,14 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
+from django.views.debug import technical_500_response
+from pytest_django import Settings
 
 import heliograph
 from heliograph.client.errors import PublicationRefused, PublishError
@@ -22,6 +26,7 @@ from heliograph.django import flush, publish, publish_event
 from heliograph.django.backends import HttpBackend, MemoryBackend
 from heliograph.django.registry import backends
 from heliograph.django.router_link import RouterUnavailable
+from tests.django.conftest import HTTP
 from tests.django.routers import RecordingRouter, free_port, recording_router
 
 UseHttp = Callable[..., HttpBackend]
@@ -349,3 +354,29 @@ def test_a_token_is_shown_by_no_object_and_no_variable_of_a_traceback(use_http: 
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
         assert TOKEN not in str([frame.locals for frame in shown.stack if frame.filename.startswith(OURS)])
         error = error.__cause__
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"LOCATION": "nonsense"},
+        {"NO_SUCH_KEY": 1},
+        {"OPTIONS": {"token": TOKEN, "no_such_option": 1}},
+        {"OPTIONS": {"token": TOKEN, "token_file": "x"}},
+        {"OPTIONS": {"token": f"{TOKEN}\n"}},
+    ],
+    ids=str,
+)
+def test_djangos_page_for_errors_does_not_show_the_token(settings: Settings, change: dict[str, Any]) -> None:
+    settings.DEBUG = True
+    location = f"http://127.0.0.1:{free_port()}/notify"
+    entry = {"BACKEND": HTTP, "LOCATION": location, "ON_ERROR": "raise", "OPTIONS": {"token": TOKEN}}
+    settings.HELIOGRAPH = {"default": {**entry, **change}}
+    with pytest.raises((PublishError, ImproperlyConfigured)) as raised:
+        publish("t")
+    below_this_test = raised.tb.tb_next
+    error = raised.value.with_traceback(below_this_test)
+    page = technical_500_response(RequestFactory().get("/"), raised.type, error, below_this_test)
+    assert "heliograph/django" in page.content.decode()
+    assert TOKEN not in page.content.decode()

@@ -13,6 +13,8 @@ from heliograph.django.options import BackendOptions, BackendSettings
 class Backend(abc.ABC):
     """Takes events after the commit. One object serves every thread of the process.
 
+    Text at `token` in `OPTIONS` comes as a `heliograph.auth.bearer.BearerToken`, which does not show it.
+
     Args:
         alias: the name in `HELIOGRAPH`.
         settings: the entry there.

@@ -5,9 +5,9 @@ import contextlib
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from benchmarks.attacks import ATTACKS, Attack, crowd
 from benchmarks.figures import Cases, Measurement, Result
 from benchmarks.peers.peer import Server, Wants, await_websocket, free_port, running, scratch
 from benchmarks.peers.wamp import configuration
+from benchmarks.questions.slow_reader import MemoryWatch
 from benchmarks.runs import rounds
 
 HELP = "what others wait, and what the router weighs, while one client attacks"
@@ -47,7 +48,10 @@ def _measured(attack: Attack, scale: float) -> Measurement:
     with _router(attack) as server, _bystander(server.port) as bystander:
         address = ("127.0.0.1", server.port)
         before = _resident_mib(server)
-        with _MemoryWatch(server) as memory, crowd(address, scale) as attackers:
+        with (
+            MemoryWatch(partial(_resident_mib, server), every_s=0.02) as memory,
+            crowd(address, scale) as attackers,
+        ):
             attack.run(attackers)
             time.sleep(SETTLE_S)
         assert bystander.stdin is not None
@@ -101,28 +105,6 @@ def _bystander(port: int) -> Iterator["subprocess.Popen[str]"]:
             yield process
         finally:
             process.kill()
-
-
-class _MemoryWatch:
-    """Looks at what a router weighs fifty times a second."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self.most_mib = 0.0
-
-    def _look(self) -> None:
-        while not self._over.wait(0.02):
-            self.most_mib = max(self.most_mib, _resident_mib(self._server))
-
-    def __enter__(self) -> "_MemoryWatch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
 
 
 def _resident_mib(server: Server) -> float:

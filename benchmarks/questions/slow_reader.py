@@ -2,6 +2,7 @@
 
 import argparse
 import threading
+from collections.abc import Callable
 
 from benchmarks import tables
 from benchmarks.figures import Cases, Measurement, Result
@@ -62,31 +63,33 @@ def _case(server: Server, arguments: argparse.Namespace, seconds: float, *, stal
             payload=arguments.payload_bytes,
             seconds=seconds,
         ) as go,
-        MemoryWatch(server) as memory,
+        MemoryWatch(server.memory_mib) as memory,
     ):
         figures = go()
     return {**figures, "most_memory_mib": memory.most_mib}
 
 
 class MemoryWatch:
-    """Looks at a server's memory twice a second.
+    """Looks at a server's memory again and again.
 
     Args:
-        server: whose.
+        memory_mib: returns what it has now.
+        every_s: seconds between two looks.
     """
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, memory_mib: Callable[[], float], every_s: float = 0.5) -> None:
+        self._memory_mib = memory_mib
+        self._every_s = every_s
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look)
         self.most_mib = 0.0
 
     def _look(self) -> None:
-        while not self._over.wait(0.5):
-            self.most_mib = max(self.most_mib, self._server.memory_mib())
+        while not self._over.wait(self._every_s):
+            self.most_mib = max(self.most_mib, self._memory_mib())
 
     def __enter__(self) -> "MemoryWatch":
-        self.most_mib = self._server.memory_mib()
+        self.most_mib = self._memory_mib()
         self._thread.start()
         return self
 

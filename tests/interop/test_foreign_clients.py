@@ -181,10 +181,8 @@ def test_each_takes_back_what_it_subscribed_and_registered(
     assert post(router, "call", {"procedure": procedure})["error"] == "wamp.error.no_such_procedure"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_each_takes_progressive_results_of_all_that_send_them(clients: Clients, name: str) -> None:
-    if reason := why_not(name, TAKE_PROGRESS):
-        pytest.skip(reason)
+@pytest.mark.parametrize("name", [name for name in NAMES if not why_not(name, TAKE_PROGRESS)])
+def test_each_that_can_takes_progressive_results_of_all_that_send_them(clients: Clients, name: str) -> None:
     procedures = {}
     for other, callee in clients.items():
         if not why_not(other, SEND_PROGRESS):

@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ import msgspec
 
 MIB = 1024 * 1024
 TEXT, BINARY, CLOSE, PONG = 1, 2, 8, 10
+COMPRESSED = 0x40
 TIMEOUT_S = 20.0
 
 ROLES = {
@@ -64,19 +66,28 @@ class Member:
         address: of the router.
         serializer: in which it speaks.
         joins: whether it says HELLO.
+        deflates: whether it asks for compression.
     """
 
-    def __init__(self, address: tuple[str, int], serializer: str = "json", *, joins: bool = True) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        serializer: str = "json",
+        *,
+        joins: bool = True,
+        deflates: bool = False,
+    ) -> None:
         self._serializer = serializer
         self.opcode = TEXT if serializer == "json" else BINARY
         self._request = 0
         self._draining: threading.Thread | None = None
         self.socket = socket.create_connection(address, timeout=TIMEOUT_S)
         key = b64encode(bytes(16)).decode()
+        extensions = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if deflates else ""
         self.socket.sendall(
             f"GET /ws HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Protocol: wamp.2.{serializer}\r\n\r\n".encode()
+            f"Sec-WebSocket-Protocol: wamp.2.{serializer}\r\n{extensions}\r\n".encode()
         )
         self._stream = self.socket.makefile("rb")
         while self._stream.readline() not in (b"\r\n", b""):
@@ -110,6 +121,8 @@ class Member:
                 elif size == 127:
                     (size,) = struct.unpack("!Q", self._stream.read(8))
                 payload = self._stream.read(size)
+                if head[0] & COMPRESSED:
+                    payload = zlib.decompress(payload + b"\0\0\xff\xff\3\0", -15)
                 if head[0] & 15 in (TEXT, BINARY):
                     return _DECODE[self._serializer](payload)
         except OSError as error:
@@ -169,9 +182,9 @@ class Crowd:
         """Return `number`, or what of it the scale leaves."""
         return max(1, int(number * self.scale))
 
-    def join(self, serializer: str = "json", *, joins: bool = True) -> Member:
+    def join(self, serializer: str = "json", *, joins: bool = True, deflates: bool = False) -> Member:
         """Return another connection."""
-        member = Member(self.address, serializer, joins=joins)
+        member = Member(self.address, serializer, joins=joins, deflates=deflates)
         self.members.append(member)
         return member
 
@@ -197,6 +210,17 @@ class Attack(NamedTuple):
     limit_bytes: int
     realm: dict[str, Any] = {}
     path: dict[str, Any] = {}
+
+
+def _probes(number: int, slots: int, taken: Sequence[int]) -> int:
+    """Return how many of the places in `taken` are looked at for `number`."""
+    places = {place % slots for place in taken}
+    slot, rest, length = number % slots, number, 0
+    while slot in places and length < len(taken):
+        rest >>= 5
+        slot = (5 * slot + rest + 1) % slots
+        length += 1
+    return length
 
 
 def colliding_keys(count: int = 86_000, repeats: int = 52_000) -> bytes:
@@ -264,17 +288,71 @@ def wildcards(components: int) -> Callable[[Crowd], None]:
     return run
 
 
-def large_event_to_overlapping_patterns(crowd: Crowd) -> None:
-    member = crowd.join()
-    topic = ".".join(["a"] * 16)
+def _overlap(member: Member, count: int) -> str:
+    """Subscribe to so many patterns; return a topic that matches all of them."""
     patterns = [
-        ".".join(["" if pattern >> bit & 1 else "a" for bit in range(16)])
-        for pattern in range(crowd.count(9_900))
+        ".".join(["" if pattern >> bit & 1 else "a" for bit in range(16)]) for pattern in range(count)
     ]
     _many(member, [member.request(32, {"match": "wildcard"}, pattern) for pattern in patterns])
+    return ".".join(["a"] * 16)
+
+
+def large_event_to_overlapping_patterns(crowd: Crowd) -> None:
+    member = crowd.join()
+    topic = _overlap(member, crowd.count(9_900))
     with contextlib.suppress(Ended):
         member.say(member.request(16, {"exclude_me": False}, topic, ["x" * 1_000_000]))
         member.drain()
+
+
+def large_event_converted_for_few_patterns(crowd: Crowd) -> None:
+    listener, member = crowd.join("cbor"), crowd.join("msgpack")
+    topic = _overlap(listener, 60)
+    listener.drain()
+    with contextlib.suppress(Ended):
+        for _ in range(crowd.count(5)):
+            member.say(member.request(16, {}, topic, [[1] * 14] * 65_000))
+        member.ask(48, {}, "wamp.session.count")
+
+
+def large_event_compressed_for_patterns(count: int, text: str) -> Callable[[Crowd], None]:
+    """Return the attack with so many patterns."""
+
+    def run(crowd: Crowd) -> None:
+        listener, member = crowd.join(deflates=True), crowd.join()
+        topic = _overlap(listener, crowd.count(count))
+        listener.drain()
+        with contextlib.suppress(Ended):
+            member.say(member.request(16, {}, topic, [text]))
+            member.ask(48, {}, "wamp.session.count")
+        time.sleep(5)
+
+    return run
+
+
+def _chain(count: int, slots: int) -> list[int]:
+    """Return numbers that fill the places a hash table of CPython looks at one after the other."""
+    order, slot = [], 0
+    for _ in range(count):
+        order.append(slot or slots)
+        slot = (5 * slot + 1) % slots
+    return order
+
+
+def colliding_requests(crowd: Crowd) -> None:
+    callee, member = crowd.join("msgpack"), crowd.join("msgpack")
+    callee.ask(64, {}, "p.p")
+    callee.drain()
+    slots = 1 << 15
+    requests = _chain(crowd.count(16_383), slots)
+    worst = max(
+        (slots * factor for factor in range(2, 3_000)), key=lambda number: _probes(number, slots, requests)
+    )
+    member.say(*[[48, number, {}, "p.p"] for number in requests])
+    member.drain()
+    for _ in range(crowd.count(20)):
+        member.say(*[[49, worst, {}] for _ in range(10_000)])
+    time.sleep(3)
 
 
 def retained_for_patterns(crowd: Crowd) -> None:
@@ -472,6 +550,10 @@ def history(crowd: Crowd) -> None:
     )
 
 
+DEFLATE: dict[str, Any] = {"options": {"compression": {"deflate": {}}}}
+
+TEXT_OF_DIGITS = "".join(str(number * 7919 % 100_003) for number in range(200_000))
+
 OUTBOX_BYTES = 4 * MIB
 """What may wait for one connection where the configuration says nothing."""
 
@@ -487,6 +569,20 @@ ATTACKS = (
     Attack("9,900 wildcards of 500 components", wildcards(500), SESSION_BYTES),
     Attack("9,900 wildcards of 32 components", wildcards(32), SESSION_BYTES),
     Attack("1 MB to 9,900 overlapping patterns", large_event_to_overlapping_patterns, SESSION_BYTES),
+    Attack("65,000 lists, converted for 60 patterns", large_event_converted_for_few_patterns, SESSION_BYTES),
+    Attack(
+        "1 MB compressed for 60 patterns",
+        large_event_compressed_for_patterns(60, TEXT_OF_DIGITS),
+        SESSION_BYTES,
+        path=DEFLATE,
+    ),
+    Attack(
+        "1 MB compressed for 9,900 patterns",
+        large_event_compressed_for_patterns(9_900, "x" * 900_000),
+        SESSION_BYTES,
+        path=DEFLATE,
+    ),
+    Attack("requests that collide", colliding_requests, SESSION_BYTES),
     Attack("10,000 retained topics, 5,000 patterns", retained_for_patterns, SESSION_BYTES),
     Attack("retained, 116,000 receivers each", retained_lists(116_000), RETAINED_BYTES),
     Attack("retained, 4,096 receivers each", retained_lists(4_096), RETAINED_BYTES),

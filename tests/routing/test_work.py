@@ -158,6 +158,36 @@ class TestSteps:
         assert answer.error == INVALID_ARGUMENT
         assert not [message for message in reader.hears() if isinstance(message, Event)]
 
+    def test_a_large_event_for_a_few_patterns_is_made_in_turns(self, bench: Bench) -> None:
+        subscriber, publisher = bench.join(), bench.join()
+        topic = wildcards(subscriber, 20)
+        subscriber.hears()
+        bench.work.budget = 1
+        publisher.says(publish(1, topic, PlainPayload(["x" * 200_000])))
+        assert len(subscriber.hears()) < 20
+        bench.work.finish()
+        assert len(subscriber.hears()) == 20 - 2
+
+    def test_a_receiver_of_another_format_that_comes_meanwhile_costs_nobody_the_event(
+        self, bench: Bench
+    ) -> None:
+        reader, latecomer, publisher = (
+            bench.join(serializer("json")),
+            bench.join(serializer("cbor")),
+            bench.join(),
+        )
+        topic = wildcards(reader, 300)
+        reader.hears()
+        bench.work.budget = 1
+        json = serializer("json")
+        publisher.says(publish(1, topic, EncodedPayload(json, b'["\\u0000?"]', b""), acknowledge=True))
+        pattern = ".".join("" if 299 >> bit & 1 else "a" for bit in range(12))
+        latecomer.subscribe(pattern, match="wildcard")
+        bench.work.finish()
+        assert [type(message) for message in publisher.hears()] == [Published]
+        assert len([message for message in reader.hears() if isinstance(message, Event)]) == 300 - 1
+        assert bench.router.counters.events_dropped == 1
+
     def test_a_publication_goes_to_all_though_its_publisher_leaves(self, bench: Bench) -> None:
         subscriber, publisher = bench.join(), bench.join()
         topic = wildcards(subscriber, 300)

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from heliograph.routing.authorizer import Authorizer, Decision, authorize
 from heliograph.routing.counters import Counters
+from heliograph.routing.dispatcher import Dispatcher
 from heliograph.routing.history import History, HistoryEntry, moment
 from heliograph.routing.options import EventHistoryOptions
 from heliograph.routing.passthru import passthru_of
 from heliograph.routing.patterns import PatternIndex
-from heliograph.routing.peer import Clock, Deliverer, Delivery
+from heliograph.routing.peer import Clock, Deliverer
 from heliograph.routing.publication import Publication, may_receive
 from heliograph.routing.receivers import check_receivers, names_receivers, receiver_filter
 from heliograph.routing.retained_events import RetainedEvents
 from heliograph.routing.retention import kept_bytes
 from heliograph.routing.subscription import Drop, Subscription, subscription_details
-from heliograph.routing.work import LOOKED_AT_A_UNIT, READ_BYTES_A_UNIT, UNITS_A_MESSAGE, Steps, Work
+from heliograph.routing.work import READ_BYTES_A_UNIT, UNITS_A_MESSAGE, Steps, Work
 from heliograph.wamp.errors import (
     DISCLOSE_ME_DISALLOWED,
     INVALID_URI,
@@ -53,12 +54,6 @@ _NO_DETAILS: dict[str, Any] = {}
 OPEN_TOPICS = 4096
 """Topics that are known to be open to all publishers of a role; when there are as many, all are judged anew."""
 
-SUBSCRIPTIONS_A_STEP = 64
-"""Subscriptions that are sent an event in one step; a publication that matches more takes several."""
-
-BYTES_A_STEP = 256 * 1024
-"""Bytes of events that are made in one step: each subscription's event is a message of its own."""
-
 
 class Broker:
     """Routes events of one realm.
@@ -87,7 +82,8 @@ class Broker:
         subscriptions_limit: int = 10_000,
     ) -> None:
         self._deliver = deliverer.deliver
-        self._prepare = deliverer.prepare
+        dispatcher = Dispatcher(deliverer=deliverer, counters=counters, work=work)
+        self._send, self._dispatch_to = dispatcher.send, dispatcher.dispatch
         self._work = work
         self._check_uri = uri_check
         self._random_id = random_id
@@ -203,7 +199,7 @@ class Broker:
         subscriptions = self.matching(topic)
         if subscriptions:
             event = Publication(self._random_id(), topic, _NO_DETAILS, PlainPayload(args), None, None)
-            self._deliver_to(subscriptions, event)
+            self._send(subscriptions, event)
 
     def matching(self, topic: str) -> Sequence[Subscription]:
         """Return the subscriptions that `topic` matches."""
@@ -285,14 +281,7 @@ class Broker:
         event = Publication(publication, topic, details, payload, receiver_filter(options), publisher)
         histories = self._histories(subscriptions, event) if self._keeps_history else ()
         retained = event.retained() if options.retain else None
-        steps = None
-        if len(subscriptions) > SUBSCRIPTIONS_A_STEP:
-            # Whether all formats can express it is known before the first is sent anything.
-            peers = (peer for subscription in subscriptions for peer in subscription.subscribers.values())
-            event.payload = self._prepare(payload, peers)
-            steps = self._deliver_in_steps(subscriptions, event)
-        else:
-            self._deliver_to(subscriptions, event)
+        steps = self._dispatch_to(subscriptions, event)
         if histories:
             now, kept = moment(self._clock.now_s()), payload.compact()
             size = kept_bytes(details, kept, event.receivers)
@@ -302,29 +291,6 @@ class Broker:
         if retained is not None:
             self._retained.keep(topic, retained)
         return steps
-
-    def _deliver_in_steps(self, subscriptions: Sequence[Subscription], event: Publication) -> Steps[None]:
-        size = 1 + event.payload.size_bytes
-        count = min(SUBSCRIPTIONS_A_STEP, 1 + BYTES_A_STEP // size)
-        for first in range(0, len(subscriptions), count):
-            self._deliver_to(subscriptions[first : first + count], event)
-            yield None
-
-    def _deliver_to(self, subscriptions: Sequence[Subscription], event: Publication) -> None:
-        deliveries: list[Delivery] = []
-        events = looked_at = 0
-        for subscription in subscriptions:
-            looked_at += len(subscription.subscribers)
-            peers = event.peers(subscription)
-            if peers:
-                deliveries.append((event.for_subscription(subscription), peers))
-                events += len(peers)
-        # The event of each subscription is a message of its own; whoever publishes has paid for one.
-        further = max(0, len(deliveries) - 1)
-        self._work.spend(UNITS_A_MESSAGE * further + looked_at // LOOKED_AT_A_UNIT)
-        if deliveries:
-            self._deliver(deliveries)
-            self._counters.events += events
 
     def _histories(self, subscriptions: Sequence[Subscription], event: Publication) -> list[History]:
         """Return where the event is to be kept; raises `PayloadError` when it could not be read there."""

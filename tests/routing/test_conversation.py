@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from heliograph.routing.dealer import Dealer
 from heliograph.routing.options import CallQueueOptions, StoreOptions
 from heliograph.wamp.errors import CLOSE_KILLED, CLOSE_NORMAL
+from heliograph.wamp.ids import scattered
 from heliograph.wamp.messages import (
     Abort,
     CloseDetails,
@@ -547,7 +548,7 @@ class Conversation(RuleBasedStateMachine):
         for client in self.present():
             unanswered = {request for request, made in client.calls.items() if not made.answers}
             books = dealer._of_session.get(client.pair.session)
-            assert unanswered == set(books.made if books is not None else ())
+            assert set(map(scattered, unanswered)) == set(books.made if books is not None else ())
 
     def the_books_agree(self) -> None:
         dealer: Dealer = self.bench.realm.dealer
@@ -567,7 +568,7 @@ class Conversation(RuleBasedStateMachine):
             for pending in books.taken.values():
                 assert pending.callee is not None
                 assert pending.callee.session is session
-                assert dealer._of_session[pending.caller].made[pending.request] is pending
+                assert dealer._of_session[pending.caller].made[scattered(pending.request)] is pending
                 active[pending.callee] += 1
         for callee, count in active.items():
             assert callee.active == count

@@ -7,6 +7,7 @@ import pytest
 
 from heliograph.routing import history, retained_events
 from heliograph.routing.options import EventHistoryOptions, StoreOptions
+from heliograph.routing.receivers import ReceiverFilter
 from heliograph.routing.work import LOOKED_AT_A_UNIT, UNITS_A_MESSAGE
 from heliograph.wamp.errors import INVALID_ARGUMENT, INVALID_URI, PAYLOAD_SIZE_EXCEEDED
 from heliograph.wamp.messages import (
@@ -16,6 +17,7 @@ from heliograph.wamp.messages import (
     Goodbye,
     Message,
     Published,
+    PublishOptions,
     Result,
     Subscribed,
     Unsubscribe,
@@ -95,6 +97,20 @@ class TestCosts:
         for number in range(200):
             caller.says(call(number + 1, f"p{number}"))
         assert spent_on(bench, pair.session.lost) >= 400 + 200 * UNITS_A_MESSAGE
+
+    def test_requests_and_receivers_cannot_be_chosen_to_meet_in_a_table(self, bench: Bench) -> None:
+        numbers = [number << 16 for number in range(1, 1_001)]
+        callee, caller = bench.join(), bench.join()
+        callee.register("p")
+        caller.says(*[call(number, "p") for number in numbers])
+        listed = ReceiverFilter(PublishOptions(eligible=numbers, exclude=numbers))
+        for table in (
+            bench.realm.dealer._of_session[caller.session].made,
+            listed._sessions,
+            listed._not_sessions,
+        ):
+            assert table is not None
+            assert len({hash(key) % (1 << 15) for key in table}) > 900
 
     def test_history_costs_what_it_looks_at(self) -> None:
         bench = Bench(store=StoreOptions(event_history=[EventHistoryOptions(uri="a", limit=2 * MANY)]))

@@ -105,7 +105,7 @@ class SessionCalls:
 
     def __init__(self) -> None:
         self.made: dict[int, PendingCall] = {}
-        """Calls this session waits for, by its request id."""
+        """Calls this session waits for, by its request id, `scattered`: the session chooses it."""
         self.taken: dict[int, PendingCall] = {}
         """Calls this session works on, by invocation id."""
         self.invocation_ids = SequentialIds()

@@ -33,6 +33,7 @@ from heliograph.wamp.features import (
     CALLER_PASSTHRU,
     CALLER_PROGRESSIVE_INVOCATIONS,
 )
+from heliograph.wamp.ids import scattered
 from heliograph.wamp.messages import (
     Call,
     Cancel,
@@ -118,7 +119,7 @@ class Dealer:
     def is_on_its_way(self, session: Session, request: int) -> bool:
         """Return whether a CALL of this request id can be a piece of a call that was begun before."""
         calls = self._of_session.get(session)
-        return calls is not None and (request in calls.made or request in calls.ended)
+        return calls is not None and (scattered(request) in calls.made or request in calls.ended)
 
     # Calling.
 
@@ -128,11 +129,7 @@ class Dealer:
         A procedure of the router's own may take longer: then the steps that lead to its result are returned.
         """
         calls = self._of_session.get(session)
-        if (
-            calls is not None
-            and (message.request in calls.made or calls.ended)
-            and self._continues(calls, message)
-        ):
+        if calls is not None and (calls.made or calls.ended) and self._continues(calls, message):
             return None
         if not session.decisions:
             # Else it was counted before it had to wait for a decision.
@@ -153,7 +150,7 @@ class Dealer:
     def cancel(self, session: Session, message: Cancel) -> None:
         """Give a call up (specification, "Call Canceling"); one that is not there (any more) is ignored."""
         calls = self._of_session.get(session)
-        pending = calls.made.get(message.request) if calls is not None else None
+        pending = calls.made.get(scattered(message.request)) if calls is not None else None
         if pending is not None:
             # The specification names no default; clients leave the mode out and expect what this one does.
             self._invocations.cancel(
@@ -211,7 +208,7 @@ class Dealer:
     def abandon(self, session: Session, request: int) -> None:
         """Forget a call whose caller no longer waits; its answer, when it comes, is dropped."""
         calls = self._of_session.get(session)
-        pending = calls.made.get(request) if calls is not None else None
+        pending = calls.made.get(scattered(request)) if calls is not None else None
         if pending is not None:
             self._invocations.interrupt(pending, "killnowait", None)
             self._invocations.finish(pending)
@@ -306,12 +303,12 @@ class Dealer:
         )
         if not self._invocations.offer(pending, [message.payload], may_ask=True):
             self._invocations.offer_elsewhere(pending, [message.payload], others)
-        made[message.request] = pending
+        made[scattered(message.request)] = pending
         return None
 
     def _continues(self, calls: SessionCalls, message: Call) -> bool:
         """Take a further piece of a progressive call; return whether the message was one."""
-        pending = calls.made.get(message.request)
+        pending = calls.made.get(scattered(message.request))
         if pending is None:
             if message.request not in calls.ended:
                 return False

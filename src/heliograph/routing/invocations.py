@@ -31,7 +31,7 @@ from heliograph.wamp.features import (
     CALLEE_PROGRESSIVE_INVOCATIONS,
     CALLEE_REROUTE,
 )
-from heliograph.wamp.ids import MAX_ID
+from heliograph.wamp.ids import MAX_ID, scattered
 from heliograph.wamp.messages import Error, Interrupt, InterruptOptions, Invocation
 from heliograph.wamp.payload import Payload, PlainPayload
 
@@ -339,7 +339,7 @@ class Invocations:
         if calls is not None:
             if pending.kept is not None:
                 calls.let_go(pending)
-            calls.made.pop(pending.request, None)
+            calls.made.pop(scattered(pending.request), None)
             if pending.is_open:
                 calls.remember_ended(pending.request)
         if pending.callee is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from heliograph.auth.options import MAX_AUTHID_LENGTH
 from heliograph.wamp.errors import INVALID_ARGUMENT, RequestError
+from heliograph.wamp.ids import scattered
 from heliograph.wamp.messages import PublishOptions
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ class ReceiverFilter:
     __slots__ = ("_authids", "_authroles", "_not_authids", "_not_authroles", "_not_sessions", "_sessions")
 
     def __init__(self, options: PublishOptions) -> None:
-        self._sessions = _set(options.eligible)
+        self._sessions = _scattered(options.eligible)
         self._authids = _set(options.eligible_authid)
         self._authroles = _set(options.eligible_authrole)
-        self._not_sessions = _set(options.exclude)
+        self._not_sessions = _scattered(options.exclude)
         self._not_authids = _set(options.exclude_authid)
         self._not_authroles = _set(options.exclude_authrole)
 
@@ -63,10 +64,16 @@ class ReceiverFilter:
         """Return whether `session` may receive."""
         principal = session.principal
         return (
-            _admits(session.id, self._sessions, self._not_sessions)
+            self._admits_id(session.id)
             and _admits(principal.authid, self._authids, self._not_authids)
             and _admits(principal.authrole, self._authroles, self._not_authroles)
         )
+
+    def _admits_id(self, session_id: int) -> bool:
+        allowed, refused = self._sessions, self._not_sessions
+        if allowed is None and refused is None:
+            return True
+        return _admits(scattered(session_id), allowed, refused)
 
 
 def names_receivers(options: PublishOptions) -> bool:
@@ -101,6 +108,10 @@ def check_receivers(options: PublishOptions) -> None:
 
 def _set(items: list[Item] | None) -> frozenset[Item] | None:
     return None if items is None else frozenset(items)
+
+
+def _scattered(ids: list[int] | None) -> frozenset[int] | None:
+    return None if ids is None else frozenset(map(scattered, ids))
 
 
 def _admits(item: Item, allowed: frozenset[Item] | None, refused: frozenset[Item] | None) -> bool:

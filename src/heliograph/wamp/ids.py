@@ -1,5 +1,7 @@
 """WAMP identifiers: integers from 1 to 2^53 (specification, "IDs")."""
 
+import secrets
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -15,6 +17,18 @@ GivenId = Annotated[int, Meta(ge=-MAX_ID, le=MAX_ID)]
 
 RandomId = Callable[[], int]
 """Returns an id of the global scope: uniformly random over 1..2^53. Injected, so that tests can fix it."""
+
+
+_FACTOR = secrets.randbelow(sys.hash_info.modulus - 2**32) + 2**32
+
+
+def scattered(number: int) -> int:
+    """Return what stands for `number`, which somebody else chose, as the key of a table.
+
+    CPython puts a whole number into a table by its remainder, so numbers can be chosen to meet in one place: each of
+    16,384 calls on their way made a message take longer. Times a factor nobody knows, they cannot.
+    """
+    return number * _FACTOR
 
 
 class SequentialIds:

@@ -3,13 +3,14 @@
 import pytest
 
 from heliograph.routing.options import CallQueueOptions, StoreOptions
-from heliograph.wamp.messages import Registered, Unregister, Unregistered
+from heliograph.wamp.messages import Invocation, Registered, Unregister, Unregistered
 from heliograph.wamp.payload import EncodedPayload
 from heliograph.wire.serializers import serializer
 from tests.support.calling import (
     CANCELING,
     PASSTHRU,
     PROCEDURE,
+    REROUTE,
     call_error,
     cancel,
     errors,
@@ -18,6 +19,7 @@ from tests.support.calling import (
     invocation,
     result,
     text,
+    unavailable,
     yield_,
 )
 from tests.support.recording import Bench, SessionPair, call, register
@@ -224,6 +226,38 @@ class TestQueue:
             callee.session.lost()
         caller.session.lost()
         bench.assert_nothing_left()
+
+    def test_is_let_down_in_turns(self) -> None:
+        bench = queued(limit=100)
+        callee, caller = join_callee(bench), bench.join()
+        caller.says(*(call(request, PROCEDURE) for request in range(1, 102)))
+        bench.work.budget = 1
+        callee.says(Unregister(9, 1))
+        assert 0 < len(errors(caller.hears())) < 100
+        bench.work.finish()
+        callee.session.lost()
+        bench.work.finish()
+        caller.session.lost()
+        bench.work.finish()
+        bench.assert_nothing_left()
+
+    def test_costs_what_is_looked_at_for_who_declined_it(self) -> None:
+        bench = queued()
+        declining, busy = (
+            bench.join(features={"callee": [REROUTE]}),
+            join_callee(bench, 1, invoke="roundrobin"),
+        )
+        declining.register(PROCEDURE, invoke="roundrobin")
+        caller = bench.join()
+        caller.says(*(call(request, PROCEDURE) for request in range(1, 52)))
+        *declined, last = [
+            message.request for message in declining.hears() if isinstance(message, Invocation)
+        ]
+        assert len(busy.hears()) == 1
+        declining.says(*map(unavailable, declined))
+        before = sum(bench.work.spent)
+        declining.says(yield_(last))
+        assert sum(bench.work.spent) - before >= len(declined)
 
     def test_lets_go_of_a_caller_that_leaves(self) -> None:
         bench = queued()

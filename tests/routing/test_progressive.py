@@ -472,6 +472,17 @@ class TestWaiting:
         caller.session.lost()
         bench.assert_nothing_left()
 
+    def test_is_refused_when_its_pieces_are_more_than_a_callee_can_be_sent_at_once(
+        self, bench: Bench
+    ) -> None:
+        callee, caller = join_callee(bench, concurrency=1), join_caller(bench)
+        piece = text("x" * (calls.KEPT_PIECES_BYTES // 2))
+        caller.says(call(1, PROCEDURE), call(2, PROCEDURE, piece, progress=True))
+        assert errors(caller.says(call(2, PROCEDURE, piece, progress=True))) == [
+            (2, "crossbar.error.max_concurrency_reached")
+        ]
+        assert callee.says(yield_(1)) == [invocation(1, 1)]
+
     def test_ends_when_a_kept_piece_cannot_be_converted(self, bench: Bench) -> None:
         callee = bench.join(serializer("msgpack"), features={"callee": STREAMS})
         callee.register(PROCEDURE, concurrency=1)

@@ -26,6 +26,9 @@ ENDED_CALLS_LIMIT = 256
 KEPT_PIECES_LIMIT = 64
 """Pieces of one progressive call that are kept while it waits for a callee or another one may have to be asked."""
 
+KEPT_PIECES_BYTES = 1024 * 1024
+"""What they may take together: they are sent to the callee at once, which may hold and read only so much."""
+
 PIECE_BYTES = 256
 """About what a piece takes beside its payload."""
 

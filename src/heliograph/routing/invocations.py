@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from heliograph.routing.calls import KEPT_PIECES_LIMIT, PendingCall, SessionCalls
+from heliograph.routing.calls import KEPT_PIECES_BYTES, KEPT_PIECES_LIMIT, PendingCall, SessionCalls
 from heliograph.routing.counters import Counters
 from heliograph.routing.options import CallQueueOptions
 from heliograph.routing.pattern_callees import has_callee, may_have, next_callee
@@ -179,7 +179,12 @@ class Invocations:
     def keep(self, pending: PendingCall, payload: Payload) -> None:
         """Keep a further piece of a call that waits for a callee, or may have to be given to another one."""
         kept = pending.kept
-        if kept is not None and len(kept) < KEPT_PIECES_LIMIT and self._keep_all(pending, [*kept, payload]):
+        if (
+            kept is not None
+            and len(kept) < KEPT_PIECES_LIMIT
+            and pending.kept_bytes + payload.size_bytes <= KEPT_PIECES_BYTES
+            and self._keep_all(pending, [*kept, payload])
+        ):
             return
         if pending.callee is None:
             self._counters.session_limits_reached += 1
@@ -236,12 +241,14 @@ class Invocations:
                 return
             self._give(*served)
 
-    @staticmethod
-    def _next_waiting(registration: Registration) -> tuple[PendingCall, Callee] | None:
+    def _next_waiting(self, registration: Registration) -> tuple[PendingCall, Callee] | None:
+        if not any(callee.is_free for callee in registration.callees):
+            return None
         for pending in registration.waiting:
             callee = registration.pick(pending.tried)
             if callee is not None:
                 return pending, callee
+            self._work.spend(1)
             if not pending.tried:
                 # Nobody is free for anyone; one that was declined may only be waiting for the others.
                 return None
@@ -256,6 +263,7 @@ class Invocations:
                 callee = next_callee(pending, self._work)
                 if callee is not None:
                     self._give(pending, callee)
+            self._work.spend(1)
             yield None
 
     def callee_gone(self, registration: Registration) -> None:
@@ -274,10 +282,13 @@ class Invocations:
             elif not has_callee(pending, self._work):
                 self.finish(pending)
                 self.fail(pending, NO_AVAILABLE_CALLEE, "the last callee has gone")
+                self._work.spend(UNITS_A_MESSAGE)
+            self._work.spend(1)
             yield None
 
     def _give(self, pending: PendingCall, callee: Callee) -> None:
         """Give a call that has waited to a callee that is free."""
+        self._work.spend(UNITS_A_MESSAGE)
         del pending.registration.waiting[pending]
         try:
             self._invoke(pending, callee, pending.kept or [PlainPayload()])
@@ -299,13 +310,15 @@ class Invocations:
             self._work.go_on(self._cancel_overdue())
 
     def _cancel_overdue(self) -> Steps[None]:
-        while self._overdue:
-            pending = self._overdue.popleft()
-            if pending.timer is not None:
-                self.cancel(pending, "killnowait", TIMEOUT, "the call has run out of time")
-            self._work.spend(UNITS_A_MESSAGE)
-            yield None
-        self._is_canceling = False
+        try:
+            while self._overdue:
+                pending = self._overdue.popleft()
+                if pending.timer is not None:
+                    self.cancel(pending, "killnowait", TIMEOUT, "the call has run out of time")
+                self._work.spend(UNITS_A_MESSAGE)
+                yield None
+        finally:
+            self._is_canceling = False
 
     def cancel(
         self, pending: PendingCall, mode: Literal["skip", "kill", "killnowait"], uri: str, text: str

@@ -112,6 +112,12 @@ class TestCosts:
             assert table is not None
             assert len({hash(key) % (1 << 15) for key in table}) > 900
 
+    def test_a_meta_event_costs_a_message_and_a_meta_call_two(self, bench: Bench) -> None:
+        listener, pair = bench.join(), bench.join()
+        listener.subscribe("wamp.registration.on_create")
+        assert spent_on(bench, lambda: pair.register("p")) >= UNITS_A_MESSAGE
+        assert spent_on(bench, lambda: pair.says(call(9, "wamp.session.get", PlainPayload([1])))) >= 16
+
     def test_history_costs_what_it_looks_at(self) -> None:
         bench = Bench(store=StoreOptions(event_history=[EventHistoryOptions(uri="a", limit=2 * MANY)]))
         pair = bench.join()
@@ -373,6 +379,18 @@ class TestBounds:
         assert answer.error == PAYLOAD_SIZE_EXCEEDED
         assert "smaller limit" in answer.payload.decoded()[0][0]
         (answer,) = fetched(pair, subscription, limit=3)
+        assert isinstance(answer, Result)
+
+    def test_an_answer_of_history_has_so_many_lists(self) -> None:
+        bench = Bench(store=StoreOptions(event_history=[EventHistoryOptions(uri="a")]))
+        pair = bench.join()
+        subscription = pair.subscribe("a")
+        msgpack = serializer("msgpack")
+        lists = EncodedPayload(msgpack, msgpack.encode_value([[]] * 40_000), b"")
+        pair.says(publish(1, "a", lists), publish(2, "a", lists))
+        *_, answer = fetched(pair, subscription)
+        assert isinstance(answer, Error)
+        *_, answer = fetched(pair, subscription, limit=1)
         assert isinstance(answer, Result)
 
     @pytest.mark.parametrize(

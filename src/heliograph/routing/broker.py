@@ -198,6 +198,8 @@ class Broker:
         # Few patterns match so short a topic, whoever makes them.
         subscriptions = self.matching(topic)
         if subscriptions:
+            # Whoever caused it has paid for what was asked.
+            self._work.spend(UNITS_A_MESSAGE)
             event = Publication(self._random_id(), topic, _NO_DETAILS, PlainPayload(args), None, None)
             self._send(subscriptions, event)
 

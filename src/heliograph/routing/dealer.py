@@ -329,6 +329,8 @@ class Dealer:
         return True
 
     def _call_meta(self, session: Session, message: Call, *, by_name: bool) -> Steps[None] | None:
+        # To look at arguments, and to make an answer here.
+        self._work.spend(2 * UNITS_A_MESSAGE)
         result = self.meta.call(session, message, by_name=by_name)
         if result is None:
             raise RequestError(NO_SUCH_PROCEDURE, f"the router has no procedure {message.procedure!r}")

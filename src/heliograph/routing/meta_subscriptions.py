@@ -10,12 +10,13 @@ from heliograph.routing.realm import Realm
 from heliograph.routing.session import Session
 from heliograph.routing.subscription import Subscription, subscription_details
 from heliograph.routing.work import LOOKED_AT_A_UNIT, READ_BYTES_A_UNIT, UNITS_A_MESSAGE, Steps
+from heliograph.wamp.containers import ContainerCount, check_containers
 from heliograph.wamp.errors import NO_SUCH_SUBSCRIPTION, PAYLOAD_SIZE_EXCEEDED, RequestError
 from heliograph.wamp.ids import GivenId
 from heliograph.wamp.messages import Details
 from heliograph.wamp.uris import MATCHES, Match, is_reserved
 
-ANSWER_BYTES = 4 * 1024 * 1024
+ANSWER_BYTES = 1024 * 1024
 """About how many bytes of events one call of `get_events` is answered with, or one event if that has more."""
 
 
@@ -110,8 +111,12 @@ class SubscriptionProcedures:
                 " ask with a smaller limit, and go on with after_publication",
             )
         events: list[Any] = []
+        count = ContainerCount()
         for entry in entries:
-            events.append(_event(subscription, entry))
+            event = _event(subscription, entry)
+            # The answer is written in one piece.
+            check_containers(event, count)
+            events.append(event)
             work.spend(UNITS_A_MESSAGE + entry.size_bytes // READ_BYTES_A_UNIT)
             yield None
         return events

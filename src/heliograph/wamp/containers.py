@@ -29,9 +29,9 @@ class ContainerCount:
             )
 
 
-def check_containers(value: Any) -> None:
-    """Raise `PayloadError` when there are too many lists and dictionaries in `value`."""
-    count = ContainerCount()
+def check_containers(value: Any, count: ContainerCount | None = None) -> None:
+    """Raise `PayloadError` when there are too many lists and dictionaries in `value`, and in what `count` has seen."""
+    count = count or ContainerCount()
     waiting = [value]
     while waiting:
         container = waiting.pop()

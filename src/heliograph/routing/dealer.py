@@ -176,7 +176,7 @@ class Dealer:
         self._invocations.finish(pending)
         details = ResultDetails(**passthru) if passthru else _NO_RESULT_DETAILS
         try:
-            pending.caller.peer.send(Result(pending.request, details, message.payload))
+            pending.caller.tell(Result(pending.request, details, message.payload))
         except PayloadError as error:
             self._invocations.fail(pending, error.uri, f"the result cannot reach the caller: {error}")
 
@@ -195,9 +195,7 @@ class Dealer:
         self._invocations.finish(pending)
         details = passthru_of_error(message.details)
         try:
-            pending.caller.peer.send(
-                Error(codes.CALL, pending.request, details, message.error, message.payload)
-            )
+            pending.caller.tell(Error(codes.CALL, pending.request, details, message.error, message.payload))
         except PayloadError as error:
             self._invocations.fail(
                 pending, message.error, f"the error's arguments cannot reach the caller: {error}"
@@ -363,7 +361,7 @@ class Dealer:
         self._invocations.let_go(pending)
         details = ResultDetails(progress=True, **passthru) if passthru else _PROGRESS_DETAILS
         try:
-            pending.caller.peer.send(Result(pending.request, details, payload))
+            pending.caller.tell(Result(pending.request, details, payload))
         except PayloadError as error:
             self._invocations.cancel(
                 pending, "killnowait", error.uri, f"a result cannot reach the caller: {error}"

@@ -155,9 +155,7 @@ class Invocations:
         """Send a further piece of a call to its callee; the call ends when that cannot be given it."""
         details = pending.details_for(callee, progress=progress)
         try:
-            callee.session.peer.send(
-                Invocation(pending.invocation, pending.registration.id, details, payload)
-            )
+            callee.session.tell(Invocation(pending.invocation, pending.registration.id, details, payload))
         except PayloadError as error:
             self.cancel(pending, "killnowait", error.uri, f"the callee cannot be given this payload: {error}")
 
@@ -338,9 +336,7 @@ class Invocations:
             return False
         if not pending.is_interrupted:
             pending.is_interrupted = True
-            callee.session.peer.send(
-                Interrupt(pending.invocation, InterruptOptions(mode=mode, reason=reason))
-            )
+            callee.session.tell(Interrupt(pending.invocation, InterruptOptions(mode=mode, reason=reason)))
         return True
 
     def finish(self, pending: PendingCall) -> None:
@@ -381,7 +377,7 @@ class Invocations:
     def fail(self, pending: PendingCall, uri: str, text: str) -> None:
         """Answer the caller with an error of the router's."""
         self._counters.calls_failed += 1
-        pending.caller.peer.send(Error(codes.CALL, pending.request, {}, uri, PlainPayload([text])))
+        pending.caller.tell(Error(codes.CALL, pending.request, {}, uri, PlainPayload([text])))
 
     def calls_of(self, session: Session) -> SessionCalls:
         """Return what is known of a session's calls; what is written there is kept until it leaves."""

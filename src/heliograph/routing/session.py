@@ -162,6 +162,15 @@ class Session:
             if is_held and self.id == session_id:
                 self.release()
 
+    def tell(self, message: Message) -> None:
+        """Send what others bring about, unless the session has left: what it had may still be on its way to an end.
+
+        Raises:
+            PayloadError: the peer's format cannot express it.
+        """
+        if self.state is State.ESTABLISHED:
+            self.peer.send(message)
+
     def is_established_as(self, session_id: int) -> bool:
         """Return whether this is still the session with that id: it may have ended, and another one begun."""
         return self.state is State.ESTABLISHED and self.id == session_id

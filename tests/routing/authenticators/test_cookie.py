@@ -1,5 +1,6 @@
 """Who authenticated on an earlier connection of the same browser is known again, until it logs out."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -95,6 +96,42 @@ def test_a_cookie_that_stood_for_another_is_forgotten(door: Door) -> None:
     log_in(door)
     pair, _ = door.challenge("ticket", authid="ann", facts=BROWSER)
     assert welcomed(answers(pair, "anns"))[0] == "ann"
+    assert refused(door.knock("cookie", facts=BROWSER)[1]) == DENIED
+
+
+def spend_by_logging_out(door: Door) -> None:
+    log_in(door).says(LOGOUT)
+
+
+def spend_by_another_authid(door: Door) -> None:
+    log_in(door)
+    pair, _ = door.challenge("ticket", authid="ann", facts=BROWSER)
+    answers(pair, "anns")
+
+
+def spend_by_revoking(door: Door) -> None:
+    log_in(door)
+    assert door.cookies is not None
+    door.cookies.forget("realm1", "joe")
+
+
+def spend_by_age(door: Door) -> None:
+    log_in(door)
+    door.bench.clock.advance(3601.0)
+    assert refused(door.knock("cookie", facts=BROWSER)[1]) == DENIED
+
+
+@pytest.mark.parametrize(
+    "spend", [spend_by_logging_out, spend_by_another_authid, spend_by_revoking, spend_by_age]
+)
+@pytest.mark.parametrize(("authid", "secret"), [("joe", "s3cret"), ("ann", "anns")])
+def test_a_cookie_that_is_spent_never_stands_for_anybody_again(
+    door: Door, spend: Callable[[Door], None], authid: str, secret: str
+) -> None:
+    """The connection it came on may still be open, and somebody else may know its value by now."""
+    spend(door)
+    pair, _ = door.challenge("ticket", authid=authid, facts=BROWSER)
+    assert welcomed(answers(pair, secret))[0] == authid
     assert refused(door.knock("cookie", facts=BROWSER)[1]) == DENIED
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 METHOD = "cookie"
 
 COOKIES_LIMIT = 100_000
-"""Cookies that stand for somebody; the one remembered longest makes room."""
+"""Cookies that stand for somebody; the one remembered longest makes room. As many are known to be spent."""
 
 
 Ask = Callable[[str, str, str], Standing | None]
@@ -71,6 +71,10 @@ class Cookies:
         self._clock = clock
         self._changed = changed
         self._sessions: dict[str, set[Session]] = {}
+        # What stood for somebody and does not any more. On a connection that is still open its value may be shown
+        # again, and others may know it by now: whom it stood for, or who has stolen it. A new connection is given a
+        # new value, so this need not outlive the process.
+        self._spent: dict[str, None] = {}
         now = clock.now_s()
         self.remembered = {
             digest: self._within_max_age(principal, now)
@@ -97,8 +101,7 @@ class Cookies:
             or standing is None
             or remembered.fingerprint != _fingerprint(cookie, standing)
         ):
-            del self.remembered[digest]
-            self._changed()
+            self._forget(digest)
             return None
         bounded = self._within_max_age(remembered, now)
         if bounded is not remembered:
@@ -121,24 +124,26 @@ class Cookies:
         principal, realm = session.principal, session.realm.name
         if not principal.is_authenticated or principal.authmethod == METHOD:
             return
-        before = self.remembered.pop(digest, None)
+        before = self.remembered.get(digest)
         standing = ask(principal.authmethod, principal.authid, realm)
         # Where it stood for another, somebody may have given this browser a cookie of their own.
-        if standing is not None and (
-            before is None or (before.realm, before.authid) == (realm, principal.authid)
+        if standing is None or (
+            before is not None and (before.realm, before.authid) != (realm, principal.authid)
         ):
-            if len(self.remembered) >= COOKIES_LIMIT:
-                del self.remembered[next(iter(self.remembered))]
-            self.remembered[digest] = Remembered(
-                realm=realm,
-                authid=principal.authid,
-                authrole=principal.authrole,
-                authmethod=principal.authmethod,
-                authprovider=principal.authprovider,
-                fingerprint=_fingerprint(cookie, standing),
-                expires_s=self._clock.now_s() + self._max_age_s,
+            self._forget(digest)
+        elif digest not in self._spent:
+            self._remember(
+                digest,
+                Remembered(
+                    realm=realm,
+                    authid=principal.authid,
+                    authrole=principal.authrole,
+                    authmethod=principal.authmethod,
+                    authprovider=principal.authprovider,
+                    fingerprint=_fingerprint(cookie, standing),
+                    expires_s=self._clock.now_s() + self._max_age_s,
+                ),
             )
-        self._changed()
 
     def left(self, session: Session) -> None:
         """Take note that a session has left."""
@@ -158,8 +163,7 @@ class Cookies:
         if cookie is None:
             return
         digest = digest_of(cookie)
-        if self.remembered.pop(digest, None) is not None:
-            self._changed()
+        self._forget(digest)
         for sibling in list(self._sessions.get(digest, ())):
             if sibling is not session:
                 sibling.end(CLOSE_LOGOUT, "logged out on another connection")
@@ -172,9 +176,24 @@ class Cookies:
             if remembered.authid == authid and remembered.realm == realm
         ]
         for digest in revoked:
-            del self.remembered[digest]
-        if revoked:
-            self._changed()
+            self._forget(digest)
+
+    def _remember(self, digest: str, remembered: Remembered) -> None:
+        # The last in order is the one remembered last.
+        self.remembered.pop(digest, None)
+        if len(self.remembered) >= COOKIES_LIMIT:
+            self._forget(next(iter(self.remembered)))
+        self.remembered[digest] = remembered
+        self._changed()
+
+    def _forget(self, digest: str) -> None:
+        """Let a cookie stand for nobody any more, now or later."""
+        if self.remembered.pop(digest, None) is None:
+            return
+        if len(self._spent) >= COOKIES_LIMIT:
+            del self._spent[next(iter(self._spent))]
+        self._spent[digest] = None
+        self._changed()
 
     def _within_max_age(self, remembered: Remembered, now_s: float) -> Remembered:
         """Return `remembered`, with an end that is no further away than `max_age`.

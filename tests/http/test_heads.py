@@ -45,7 +45,7 @@ WAYS: dict[str, tuple[bytes, bytes, int]] = {
 
 BAD_HOSTS = (
     *(b"a b", b"a\tb", b"a/b", b"a@b", b"a,b", b"a?b", b"a#b", b"a\\b", b"a:b", b"a:1:2"),
-    *(b"::1", b"[::1", b"a\xe9", b"<a>"),
+    *(b"::1", b"[::1", b"a\xe9", b"<a>", b"[::::]", b"[1.2.3.4]", b"[.]", b".", b"a..b", b".a", b"a:65536"),
 )
 # What is changed in the request, what it becomes, the answer, and what says so.
 WRONG: list[tuple[str, bytes, bytes, int, str]] = [
@@ -318,6 +318,24 @@ async def test_a_handshake_with_a_body_is_refused_before_it_comes(
 ) -> None:
     handshake = b"GET /ws HTTP/1.1\r\n" + HOST + HANDSHAKE + body
     assert await answered(node, before, handshake) == 400
+
+
+@pytest.mark.parametrize("asked", [b"h2c", b"websocket", b"h2c, websocket", b"x"])
+@pytest.mark.parametrize("target", [b"/app", b"/notify", b"/poll/open", b"/ws"])
+async def test_a_body_behind_an_upgrade_is_never_lost(node: RunningNode, target: bytes, asked: bytes) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: " + asked + b"\r\nContent-Length: 25\r\n\r\n"
+    request = b"POST " + target + b" HTTP/1.1\r\n" + HOST + upgrade + BODY
+    assert await answered(node, b"", request) == 400
+    assert node.counter("transport_requests_refused_total") == 1
+
+
+@pytest.mark.parametrize(("target", "status"), [(b"/notify", 200), (b"/poll/open", 400)])
+async def test_http_1_0_hears_nothing_before_the_answer(
+    node: RunningNode, target: bytes, status: int
+) -> None:
+    lines = HOST + b"Expect: 100-continue\r\nContent-Length: 25\r\n\r\n"
+    assert await answered(node, b"", b"POST " + target + b" HTTP/1.1\r\n" + lines) == 100
+    assert await answered(node, b"", b"POST " + target + b" HTTP/1.0\r\n" + lines + BODY) == status
 
 
 async def test_a_handshake_with_an_empty_body_is_taken(node: RunningNode) -> None:

@@ -6,6 +6,7 @@ bytes. What is known again by its bytes was judged here when it came first.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from functools import lru_cache
 
@@ -16,7 +17,8 @@ HeaderLines = list[tuple[bytes, bytes]]
 
 # A name as DNS and hosts files have them, an IPv4 address, or an IPv6 address in brackets; perhaps a port. RFC 3986 has
 # room for more, which names no host that could be asked.
-_HOST = rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
+_HOST = rb"(?:[A-Za-z0-9_~-]+(?:\.[A-Za-z0-9_~-]+)*\.?|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?"
+_HIGHEST_PORT = 65_535
 _host = re.compile(_HOST).fullmatch
 _absolute = re.compile(rb"(https?)://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
 
@@ -106,7 +108,16 @@ def judged_head(method: bytes, version: str, target: bytes, headers: HeaderLines
 
 @lru_cache(maxsize=256)
 def _is_host(host: bytes) -> bool:
-    return _host(host) is not None
+    found = _host(host)
+    if found is None:
+        return False
+    ipv6, port = found.groups()
+    if port and int(port) > _HIGHEST_PORT:
+        return False
+    try:
+        return ipv6 is None or ipaddress.IPv6Address(ipv6.decode("ascii")) is not None
+    except ValueError:
+        return False
 
 
 def _joined(headers: HeaderLines) -> dict[bytes, bytes]:
@@ -134,6 +145,9 @@ def _judge_other_version(version: str, fields: dict[bytes, bytes]) -> None:
         # "A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding header field MUST treat
         # the message as if the framing is faulty" (RFC 9112, section 6.1)
         raise HeadRefused(400, "HTTP/1.0 has no Transfer-Encoding")
+    # "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation." (RFC
+    # 9110, section 10.1.1)
+    fields.pop(b"expect", None)
 
 
 def _judge_codings(codings: bytes) -> None:

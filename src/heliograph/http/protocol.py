@@ -253,6 +253,10 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         head = judged_head(
             parser.get_method(), parser.get_http_version(), self.url, self.headers, scheme=self.scheme
         )
+        if parser.should_upgrade() and head.has_content:
+            # The parser skips a body behind any upgrade, so whoever answers would take it for empty. "A server MAY
+            # ignore a received Upgrade header field" (RFC 9110, section 7.8), but not what else was sent.
+            raise HeadRefused(400, "a request with Upgrade has no body here: send the body without Upgrade")
         service = self.port.paths.in_lane(head.target)
         if service is not None:
             self._learn_addresses()
@@ -430,10 +434,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() != "1.1":
             return None
         service = self.port.websocket_for(head)
-        if service is not None and head.has_content:
-            # "content received in a GET request has no generally defined semantics [..] and might lead some
-            # implementations to reject the request" (RFC 9110, section 9.3.1): nobody would read it, or bound it.
-            raise HeadRefused(400, "a WebSocket's handshake has no body")
         self.headers = head.headers
         return service
 

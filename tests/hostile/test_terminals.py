@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.client import connect
+from heliograph.client import Event, connect
 from heliograph.wamp import codes
 from heliograph.wamp.errors import NO_SUCH_REALM
 from heliograph.wamp.messages import Call, Error, Hello, Message, Subscribe
@@ -126,6 +126,28 @@ async def test_what_the_client_logs_in_somebody_elses_program(
     assert all(
         record.getMessage().isprintable() for record in caplog.records if record.name == "heliograph.client"
     )
+
+
+async def test_what_a_handler_raises_in_somebody_elses_program(
+    router: ScriptedRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a handler cannot use is often quoted by what it raises, and logged with a traceback."""
+    failed = asyncio.Event()
+
+    def fail(event: Event) -> None:
+        failed.set()
+        raise ValueError(event.args[0])
+
+    router.script = _eventful
+    async with connect(router.url) as session:
+        await session.subscribe(fail, "com.example.topic")
+        await asyncio.wait_for(failed.wait(), TIMEOUT_S)
+
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert record.exc_info is not None and isinstance(record.exc_info[1], ValueError)
+    shown = logging.Formatter().format(record)
+    assert "owned" in shown
+    _holds_no_poison(shown)
 
 
 async def test_what_a_configuration_says(tmp_path: Path) -> None:

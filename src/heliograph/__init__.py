@@ -34,3 +34,17 @@ def leave_current_directory() -> None:
 
     if not sys.flags.safe_path and sys.path[:1] == [os.getcwd()]:
         del sys.path[0]
+
+
+def open_standard_streams() -> None:
+    """Open the null device where a standard stream was closed when the process was started, as `2>&-` does it.
+
+    For programs; called before they open anything. Otherwise the next socket or pipe gets the number of the stream:
+    what a library in C prints goes to a client then, and a child that is given such a pipe finds its own stream there.
+    """
+    import os
+
+    highest = 2
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= highest:
+        pass
+    os.close(descriptor)

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, cast
 
+from heliograph import open_standard_streams
+
 OK = 0
 PROBLEMS = 1
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
@@ -71,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns the exit code: 0, 1 for problems, 69 when an extra is missing, 130 after Ctrl-C; wrong usage exits with 2.
     """
+    open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
     sys.excepthook = _print_traceback

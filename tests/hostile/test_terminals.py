@@ -144,7 +144,8 @@ async def test_what_a_handler_raises_in_somebody_elses_program(
         await asyncio.wait_for(failed.wait(), TIMEOUT_S)
 
     (record,) = [record for record in caplog.records if record.exc_info]
-    assert record.exc_info is not None and isinstance(record.exc_info[1], ValueError)
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], ValueError)
     shown = logging.Formatter().format(record)
     assert "owned" in shown
     _holds_no_poison(shown)

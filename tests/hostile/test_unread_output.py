@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from tests.support.pipes import full_pipe, open_pipe
 from tests.support.programs import environment
 from tests.support.websocket import request
 
+WSGI_APPLICATIONS = Path(__file__).parents[1] / "http" / "wsgi_applications"
 DEADLINE_S = 30.0
 END_WITHIN_S = 10.0
 
@@ -29,6 +31,34 @@ async def test_a_router_serves_and_stops(stream: str, tmp_path: Path) -> None:
         await _listening(address, process)
         assert (await request(address, "GET", "/")).status == 200
         _ends_on_sigterm(process, 0)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+async def test_a_router_started_without_standard_streams_serves_its_application(
+    closed: str, tmp_path: Path
+) -> None:
+    """The number of a closed stream would be given to a socket, or to a pipe of the child, which has its own there."""
+    port = _free_port()
+    path = {"type": "wsgi", "module": "sample", "object": "application"}
+    transport = {
+        **web_transport({"/": path}),
+        "endpoint": {"type": "tcp", "port": port, "interface": "127.0.0.1"},
+    }
+    config = node_config(transport)
+    config["workers"][0]["options"] = {"pythonpath": [str(WSGI_APPLICATIONS)]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    process = _started_by_a_shell(f"start {closed}", tmp_path)
+    try:
+        await _listening(("127.0.0.1", port), process)
+        assert (await request(("127.0.0.1", port), "GET", "/")).status == 200
+        _ends_on_sigterm(process, 0)
+    finally:
+        _kill(process)
+
+
+def test_a_command_without_standard_error_ends_with_its_own_code(tmp_path: Path) -> None:
+    process = _started_by_a_shell("call --url nonsense com.example.p 2>&-", tmp_path)
+    assert process.wait(DEADLINE_S) == 2
 
 
 def test_an_agent_stops(tmp_path: Path) -> None:
@@ -99,6 +129,11 @@ def _program_with_full(stream: str, directory: Path, *arguments: str) -> Iterato
             yield process
         finally:
             _kill(process)
+
+
+def _started_by_a_shell(words: str, directory: Path) -> "subprocess.Popen[bytes]":
+    command = ["/bin/sh", "-c", f'exec "$0" -m heliograph {words}', sys.executable]
+    return subprocess.Popen(command, cwd=directory, env=environment())
 
 
 def _ends_on_sigterm(process: "subprocess.Popen[bytes]", code: int) -> None:

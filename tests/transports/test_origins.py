@@ -56,6 +56,24 @@ def test_an_origin(allowed: list[str], origin: str | None, host: str, is_loopbac
     assert OriginCheck(allowed).allows(origin, host=host, is_loopback=is_loopback) is may
 
 
+@pytest.mark.parametrize(
+    ("allowed", "origin", "may"),
+    [
+        (SELF, "https://fleet.example", True),
+        (SELF, "http://fleet.example", False),
+        (["http://fleet.example"], "http://fleet.example", True),
+        (["*"], "http://fleet.example", True),
+    ],
+)
+def test_a_page_that_came_without_tls_is_not_the_same_origin(
+    allowed: list[str], origin: str, may: bool
+) -> None:
+    """Who is on the way can make such a page say anything."""
+    check = OriginCheck(allowed)
+    assert check.allows(origin, host="fleet.example", is_loopback=False, is_encrypted=True) is may
+    assert check.allows(origin, host="fleet.example", is_loopback=False, is_encrypted=False)
+
+
 @pytest.mark.parametrize(("allowed", "may"), [(["*"], True), (SELF, False), (["https://a.example"], False)])
 def test_null_may_only_when_any_may_and_null_is_allowed(allowed: list[str], may: bool) -> None:
     assert OriginCheck(allowed, allow_null=True).allows("null", host="x", is_loopback=True) is may

@@ -138,7 +138,8 @@ class BridgePath:
         origin = raw_origin.decode("latin-1").strip()
         host = headers.get(b"host", b"").decode("latin-1").strip()
         is_loopback = is_loopback_address(request.server_address)
-        if not self._origins.allows(origin, host=host, is_loopback=is_loopback):
+        is_encrypted = request.is_encrypted
+        if not self._origins.allows(origin, host=host, is_loopback=is_loopback, is_encrypted=is_encrypted):
             raise HttpError(
                 403, f"pages from {origin} may not send requests here: name it in allowed_origins"
             )

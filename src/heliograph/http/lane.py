@@ -142,6 +142,16 @@ class LaneRequest:
         """The address the connection came in on."""
         return self._connection.server
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the client speaks TLS, to its proxy if it has one."""
+        connection = self._connection
+        headers = exchange.headers_by_name(self.head.headers)
+        forwarded = connection.port.proxies.forwarded(connection.transport, headers)
+        if forwarded is None or forwarded.is_encrypted is None:
+            return connection.scheme == "https"
+        return forwarded.is_encrypted
+
     begin: Begin
     """What is to be done with the body; set by the service that admits the request."""
 

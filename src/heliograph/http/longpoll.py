@@ -135,17 +135,22 @@ class LongPollPath:
     def _check_origin(self, scope: Scope, headers: Mapping[str, str]) -> dict[str, str]:
         """Return the CORS headers of the answer; raises `HttpError` for a page that may not ask."""
         origin = headers.get("origin")
-        is_loopback = is_loopback_address(scope.get("server"))
-        if not self._origins.allows(origin, host=headers.get("host", ""), is_loopback=is_loopback):
+        allowed = self._origins.allows(
+            origin,
+            host=headers.get("host", ""),
+            is_loopback=is_loopback_address(scope.get("server")),
+            is_encrypted=scope["scheme"] == "https",
+        )
+        if not allowed:
             raise HttpError(
                 403, f"pages from {origin} may not send requests here: name it in allowed_origins"
             )
         if origin is None:
             return {}
-        allowed = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+        told = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
         if self._takes_credentials:
-            allowed["Access-Control-Allow-Credentials"] = "true"
-        return allowed
+            told["Access-Control-Allow-Credentials"] = "true"
+        return told
 
 
 async def _fetch(connection: LongPollConnection, receive: Receive, timeout_s: float) -> bytes | None:

@@ -55,20 +55,23 @@ class OriginCheck:
         self._patterns = [compiled(pattern) for pattern in patterns]
         self._null = allow_null and self._any
 
-    def allows(self, origin: str | None, *, host: str, is_loopback: bool) -> bool:
+    def allows(self, origin: str | None, *, host: str, is_loopback: bool, is_encrypted: bool = False) -> bool:
         """Return whether a request may be served.
 
         Args:
             origin: the header `Origin`, None when there is none.
             host: the header `Host`.
             is_loopback: whether the connection came in on a loopback address.
+            is_encrypted: whether the browser speaks TLS.
         """
         if origin is None:
             return True
         origin = origin.strip().lower()
         if origin == "null":
             return self._null
-        if self._same_origin and self._is_same(origin, host.lower(), is_loopback=is_loopback):
+        # A page that came without TLS may be anybody's who is on the way.
+        is_as_safe = not is_encrypted or origin.startswith("https:")
+        if self._same_origin and is_as_safe and self._is_same(origin, host.lower(), is_loopback=is_loopback):
             return True
         return self._any or any(pattern.match(origin) for pattern in self._patterns)
 

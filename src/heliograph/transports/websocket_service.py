@@ -212,6 +212,7 @@ class WebSocketService(ConnectionService):
             origin,
             host=headers.get("host", ""),
             is_loopback=is_loopback_address(transport.get_extra_info("sockname")),
+            is_encrypted=self._proxies.facts(transport, headers).is_encrypted,
         )
         if not allowed:
             raise HandshakeRefused(403, f"pages from {origin} may not connect here")

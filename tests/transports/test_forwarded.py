@@ -87,6 +87,16 @@ def test_nobody_becomes_local_by_a_header(peer: str, client: str) -> None:
     assert facts == ConnectionFacts(address=client, is_local=False)
 
 
+@pytest.mark.parametrize(
+    "said", ["unknown", "_hidden", "junk", "127.0.0.1, junk", ",", "for=127.0.0.1", "unix"]
+)
+def test_a_client_that_a_local_proxy_cannot_name_is_not_local(said: str) -> None:
+    """Guesses from this machine are not counted unless asked for."""
+    proxies = TrustedProxies(("127.0.0.1",))
+    assert not proxies.facts(Socket("127.0.0.1"), {"x-forwarded-for": said}).is_local
+    assert proxies.facts(Socket("127.0.0.1"), {}).is_local
+
+
 # --- where it counts ----------------------------------------------------------------------------------------------
 
 REALM = {
@@ -228,3 +238,32 @@ async def test_who_connects_by_a_unix_socket_may_be_a_proxy(
         (connection,) = node.connections
         facts = connection._session.facts
         assert (facts.address, facts.is_local) == (address or None, not address)
+
+
+@pytest.mark.parametrize(("scheme", "is_let_in"), [("https", True), ("http", False)])
+async def test_a_page_without_tls_is_none_of_a_site_whose_proxy_speaks_it(
+    scheme: str, is_let_in: bool
+) -> None:
+    paths = {
+        "ws": {"type": "websocket"},
+        "poll": {"type": "longpoll"},
+        "notify": {"type": "publisher", "realm": "realm1", "role": "anonymous"},
+    }
+    transport = web_transport(paths, trusted_proxies=["127.0.0.1"], allowed_hosts=["site.example"])
+    lines = f"Host: site.example\r\nOrigin: {scheme}://site.example\r\nX-Forwarded-Proto: https\r\n"
+    handshake = (
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\nSec-WebSocket-Protocol: wamp.2.json\r\n"
+    )
+    statuses: list[int] = []
+    async with running_node(node_config(transport)) as node:
+        for request_line, more, body in (
+            ("GET /ws", handshake, ""),
+            ("POST /poll/open", "Content-Length: 29\r\n", '{"protocols":["wamp.2.json"]}'),
+            ("POST /notify", "Content-Length: 19\r\n", '{"topic":"com.a.b"}'),
+        ):
+            connection = await Connection.open(node.address)
+            await connection.send(f"{request_line} HTTP/1.1\r\n{lines}{more}\r\n{body}".encode())
+            statuses.append((await connection.response()).status)
+            connection.abort()
+    assert statuses == ([101, 200, 200] if is_let_in else [403, 403, 403])

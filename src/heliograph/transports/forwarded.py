@@ -70,7 +70,9 @@ class TrustedProxies:
             return facts
         is_encrypted = facts.is_encrypted if forwarded.is_encrypted is None else forwarded.is_encrypted
         if forwarded.address is None:
-            return replace(facts, is_encrypted=is_encrypted)
+            # `unknown`, or whatever the client wrote: it is not local for that, or its guesses were not counted.
+            is_local = facts.is_local and not headers.get(_FOR)
+            return replace(facts, is_encrypted=is_encrypted, is_local=is_local)
         # Certificate and place are the proxy's, not the client's; and nobody becomes local by what a header says.
         return ConnectionFacts(address=forwarded.address, is_encrypted=is_encrypted)
 

@@ -92,7 +92,7 @@ async def test_http_connections_that_do_not_fit_hear_503_and_are_counted(
         assert counter(metrics, "transport_connections_refused_total") == CLIENTS - let_in
         assert await get(first, "/static/page.txt") == PAGE
         log = router.errors.read_text()
-        assert f"max_connections allows 50000 connections, but the system gives this process {LIMIT}" in log
+        assert f"max_connections allows 50000: the system gives this process {LIMIT} descriptors" in log
         assert f"connection refused: all but {RESERVE} of {LIMIT} descriptors are in use" in log
 
         for client in clients:

@@ -29,9 +29,14 @@ def _limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ([port(most=936)], []),
         (
             [port(most=937)],
-            ["max_connections allows 937 connections, but the system gives this process 1000"],
+            [
+                "room for about 936 connections, where max_connections allows 937: the system gives this process 1000 "
+            ],
         ),
-        ([port(most=500), port(most=500)], ["max_connections allows 1000 connections"]),
+        (
+            [port(most=500), port(most=500)],
+            ["room for about 936 connections, where max_connections allows 1000"],
+        ),
         ([port(backlog=128)], []),
         ([port(), port(backlog=129)], ["backlog is 129, but the system holds 128 connections"]),
     ],

@@ -20,6 +20,11 @@ def descriptor_limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
+def reserve_of(limit: int) -> int:
+    """Return how many of `limit` descriptors are not for connections."""
+    return min(RESERVE, limit // 4)
+
+
 def raise_descriptor_limit(wanted: int) -> None:
     """Raise the limit of this process to `wanted`, or as far as it may; a higher one stays.
 
@@ -91,7 +96,7 @@ class Descriptors:
     def __init__(self) -> None:
         self.limit = descriptor_limit()
         self._duplicated = _some_descriptor()
-        self.reserve = 0 if self.limit is None else min(RESERVE, self.limit // 4)
+        self.reserve = 0 if self.limit is None else reserve_of(self.limit)
         self.lent = Places(self.reserve // 4)
 
     def is_only_reserve_left(self) -> bool:

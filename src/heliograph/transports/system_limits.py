@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from heliograph.processes.descriptors import RESERVE, descriptor_limit, raise_descriptor_limit
+from heliograph.processes.descriptors import RESERVE, descriptor_limit, raise_descriptor_limit, reserve_of
 from heliograph.transports.connection_limit import POLITELY_REFUSED
 from heliograph.transports.options import TcpEndpoint, UnixEndpoint
 
@@ -29,8 +29,9 @@ def make_room(transports: Sequence[Listening]) -> list[str]:
     limit = descriptor_limit()
     if limit is not None and limit < connections + RESERVE:
         shortages.append(
-            f"max_connections allows {connections} connections, but the system gives this process {limit} descriptors; "
-            "what does not fit is refused: raise the limit (ulimit -n, LimitNOFILE of systemd) or lower max_connections"
+            f"room for about {limit - reserve_of(limit)} connections, where max_connections allows {connections}: the "
+            f"system gives this process {limit} descriptors. Further connections are refused and counted. For more, "
+            "raise the limit (ulimit -n, LimitNOFILE of systemd); if these are enough, say so in max_connections"
         )
     backlog = max((transport.endpoint.backlog for transport in transports), default=0)
     held = _somaxconn()

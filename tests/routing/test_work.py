@@ -11,6 +11,7 @@ from heliograph.routing.receivers import ReceiverFilter
 from heliograph.routing.work import LOOKED_AT_A_UNIT, UNITS_A_MESSAGE
 from heliograph.wamp.errors import INVALID_ARGUMENT, INVALID_URI, PAYLOAD_SIZE_EXCEEDED
 from heliograph.wamp.messages import (
+    Abort,
     CloseDetails,
     Error,
     Event,
@@ -329,6 +330,21 @@ class TestSteps:
         (answer,) = pair.hears()
         assert isinstance(answer, Result)
         assert len(answer.payload.decoded()[0]) == 50
+
+    def test_a_defect_on_the_way_ends_the_session_and_nobody_waits_for_ever(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bench = Bench(store=StoreOptions(event_history=[EventHistoryOptions(uri="a")]))
+        pair = bench.join()
+        subscription = pair.subscribe("a")
+        pair.says(publish(2, "a"))
+        monkeypatch.setattr(bench.realm.broker, "may_read", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fetched(pair, subscription)
+        (answer,) = pair.hears()
+        assert isinstance(answer, Abort)
+        assert answer.reason == "wamp.error.runtime_error"
+        assert pair.is_closed
 
 
 class TestBounds:

@@ -18,6 +18,7 @@ from heliograph.wamp.errors import (
     CLOSE_GOODBYE_AND_OUT,
     CLOSE_SYSTEM_SHUTDOWN,
     INVALID_ARGUMENT,
+    RUNTIME_ERROR,
     PayloadError,
     ProtocolViolation,
     RequestError,
@@ -158,6 +159,11 @@ class Session:
         except (RequestError, PayloadError) as error:
             if self.is_established_as(session_id):
                 self._refuse(message, error)
+        except Exception:
+            # A defect of ours, which is logged; nobody may wait for ever for what does not come.
+            if self.is_established_as(session_id):
+                self._abort(RUNTIME_ERROR, "the router failed; its log says where")
+            raise
         finally:
             if is_held and self.id == session_id:
                 self.release()

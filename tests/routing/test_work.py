@@ -26,6 +26,7 @@ from heliograph.wamp.messages import (
 )
 from heliograph.wamp.payload import EncodedPayload, PlainPayload
 from heliograph.wire.serializers import serializer
+from tests.support.calling import yield_
 from tests.support.recording import Bench, SessionPair, call, publish, subscribe
 
 MANY = 1000
@@ -293,6 +294,24 @@ class TestSteps:
         assert isinstance(refused, Error), "nobody is given a call whose callee has left"
         bench.work.finish()
         assert told + len(watcher.hears()) == 20
+
+    @pytest.mark.parametrize("is_killed", [False, True])
+    def test_no_result_follows_goodbye(self, bench: Bench, is_killed: bool) -> None:
+        callee, caller = bench.join(), bench.join()
+        callee.register("p")
+        caller.says(*[call(request, "p") for request in range(1, 51)])
+        caller.hears()
+        bench.work.budget = 1
+        if is_killed:
+            caller.session.end("wamp.close.killed", None)
+        else:
+            caller.session.receive(Goodbye(CloseDetails(), "wamp.close.close_realm"))
+        callee.says(*[yield_(invocation) for invocation in range(30, 40)])
+        bench.work.finish()
+        assert [type(message) for message in caller.hears()] == [Goodbye]
+        callee.session.lost()
+        bench.work.finish()
+        assert bench.realm.dealer._of_session == {}
 
     def test_goodbye_is_answered_when_nothing_is_left(self, bench: Bench) -> None:
         watcher, pair = bench.join(), bench.join()

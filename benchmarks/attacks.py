@@ -6,192 +6,14 @@ what others wait and what it weighs.
 """
 
 import contextlib
-import json
-import socket
 import struct
-import threading
 import time
-import zlib
-from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import cbor2
 import msgspec
 
-MIB = 1024 * 1024
-TEXT, BINARY, CLOSE, PONG = 1, 2, 8, 10
-COMPRESSED = 0x40
-TIMEOUT_S = 20.0
-
-ROLES = {
-    "publisher": {"features": {"payload_passthru_mode": True}},
-    "subscriber": {"features": {"pattern_based_subscription": True}},
-    "caller": {"features": {"payload_passthru_mode": True}},
-    "callee": {"features": {"payload_passthru_mode": True, "call_canceling": True}},
-}
-
-_ENCODE: dict[str, Callable[[Any], bytes]] = {
-    "json": msgspec.json.encode,
-    "msgpack": msgspec.msgpack.encode,
-    "cbor": cbor2.dumps,
-}
-_DECODE: dict[str, Callable[[bytes], Any]] = {
-    "json": json.loads,
-    "msgpack": msgspec.msgpack.decode,
-    "cbor": cbor2.loads,
-}
-
-
-class Ended(Exception):  # noqa: N818 - an attack may well end so
-    """The router has ended the connection."""
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """Return a client's frame; its mask is zero, so the payload stands as it is."""
-    size = len(payload)
-    if size < 126:
-        head = struct.pack("!BB", 0x80 | opcode, 0x80 | size)
-    elif size < 65536:
-        head = struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
-    else:
-        head = struct.pack("!BBQ", 0x80 | opcode, 0x80 | 127, size)
-    return head + bytes(4) + payload
-
-
-class Member:
-    """One WebSocket connection; it has joined unless it was told not to.
-
-    Args:
-        address: of the router.
-        serializer: in which it speaks.
-        joins: whether it says HELLO.
-        deflates: whether it asks for compression.
-    """
-
-    def __init__(
-        self,
-        address: tuple[str, int],
-        serializer: str = "json",
-        *,
-        joins: bool = True,
-        deflates: bool = False,
-    ) -> None:
-        self._serializer = serializer
-        self.opcode = TEXT if serializer == "json" else BINARY
-        self._request = 0
-        self._draining: threading.Thread | None = None
-        self.socket = socket.create_connection(address, timeout=TIMEOUT_S)
-        key = b64encode(bytes(16)).decode()
-        extensions = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if deflates else ""
-        self.socket.sendall(
-            f"GET /ws HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Protocol: wamp.2.{serializer}\r\n{extensions}\r\n".encode()
-        )
-        self._stream = self.socket.makefile("rb")
-        while self._stream.readline() not in (b"\r\n", b""):
-            pass
-        if joins:
-            self.say([1, "realm1", {"roles": ROLES}])
-            assert self.hear()[0] == 2
-
-    def say(self, *messages: Any) -> None:
-        """Send messages, without waiting for anything; raises `Ended`."""
-        encode = _ENCODE[self._serializer]
-        self.write(b"".join(frame(self.opcode, encode(message)) for message in messages))
-
-    def write(self, data: bytes) -> None:
-        """Send bytes; raises `Ended`."""
-        try:
-            self.socket.sendall(data)
-        except OSError as error:
-            raise Ended from error
-
-    def hear(self) -> Any:
-        """Return the next message; raises `Ended`."""
-        try:
-            while True:
-                head = self._stream.read(2)
-                if len(head) < 2 or head[0] & 15 == CLOSE:
-                    raise Ended
-                size = head[1] & 127
-                if size == 126:
-                    (size,) = struct.unpack("!H", self._stream.read(2))
-                elif size == 127:
-                    (size,) = struct.unpack("!Q", self._stream.read(8))
-                payload = self._stream.read(size)
-                if head[0] & COMPRESSED:
-                    payload = zlib.decompress(payload + b"\0\0\xff\xff\3\0", -15)
-                if head[0] & 15 in (TEXT, BINARY):
-                    return _DECODE[self._serializer](payload)
-        except OSError as error:
-            raise Ended from error
-
-    def ask(self, code: int, *rest: Any) -> Any:
-        """Send a request and return its answer, ERROR perhaps; what else comes before is skipped."""
-        self._request += 1
-        self.say([code, self._request, *rest])
-        while True:
-            message = self.hear()
-            if message[0] == 8 and message[2] == self._request:
-                return message
-            if message[0] in (17, 33, 35, 50, 65, 67) and message[1] == self._request:
-                return message
-
-    def request(self, code: int, *rest: Any) -> list[Any]:
-        """Return a request with the next number."""
-        self._request += 1
-        return [code, self._request, *rest]
-
-    def drain(self) -> None:
-        """Read whatever comes from now on, and forget it."""
-
-        def read() -> None:
-            with contextlib.suppress(OSError, ValueError):
-                while self.socket.recv(MIB):
-                    pass
-
-        self._draining = threading.Thread(target=read, daemon=True)
-        self._draining.start()
-
-    def close(self) -> None:
-        """Break the connection off."""
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-        if self._draining is not None:
-            self._draining.join()
-        self._stream.close()
-        self.socket.close()
-
-
-class Crowd:
-    """The connections of one attacker.
-
-    Args:
-        address: of the router.
-        scale: 1.0 for an attack as large as it is meant; less where it only has to be seen that it is bounded.
-    """
-
-    def __init__(self, address: tuple[str, int], scale: float = 1.0) -> None:
-        self.address = address
-        self.scale = scale
-        self.members: list[Member] = []
-
-    def count(self, number: int) -> int:
-        """Return `number`, or what of it the scale leaves."""
-        return max(1, int(number * self.scale))
-
-    def join(self, serializer: str = "json", *, joins: bool = True, deflates: bool = False) -> Member:
-        """Return another connection."""
-        member = Member(self.address, serializer, joins=joins, deflates=deflates)
-        self.members.append(member)
-        return member
-
-    def close(self) -> None:
-        """Break all connections off."""
-        for member in self.members:
-            member.close()
+from benchmarks.crowd import BINARY, ENCODE, MIB, PONG, ROLES, TEXT, Crowd, Ended, Member, frame
 
 
 class Attack(NamedTuple):
@@ -325,7 +147,7 @@ def large_event_compressed_for_patterns(count: int, text: str) -> Callable[[Crow
         with contextlib.suppress(Ended):
             member.say(member.request(16, {}, topic, [text]))
             member.ask(48, {}, "wamp.session.count")
-        time.sleep(5)
+        time.sleep(5 * crowd.scale)
 
     return run
 
@@ -352,7 +174,7 @@ def colliding_requests(crowd: Crowd) -> None:
     member.drain()
     for _ in range(crowd.count(20)):
         member.say(*[[49, worst, {}] for _ in range(10_000)])
-    time.sleep(3)
+    time.sleep(3 * crowd.scale)
 
 
 def retained_for_patterns(crowd: Crowd) -> None:
@@ -503,7 +325,7 @@ def containers(serializer: str, *, converts: bool) -> Callable[[Crowd], None]:
             listener.ask(32, {}, "t.t")
             listener.drain()
         lists: list[list[Any]] = [[]] * (330_000 if serializer == "json" else 900_000)
-        encoded = frame(member.opcode, _ENCODE[serializer]([16, 1, {}, "t.t", lists]))
+        encoded = frame(member.opcode, ENCODE[serializer]([16, 1, {}, "t.t", lists]))
         with contextlib.suppress(Ended):
             for _ in range(crowd.count(8)):
                 member.write(encoded)
@@ -531,6 +353,25 @@ def subscriptions(crowd: Crowd) -> None:
 HISTORY: dict[str, Any] = {
     "store": {"type": "memory", "event-history": [{"uri": "t.", "match": "prefix", "limit": 100_000}]}
 }
+
+
+def history_of_empty_lists(crowd: Crowd) -> None:
+    publisher, member = crowd.join("msgpack"), crowd.join()
+    subscription = member.ask(32, {"match": "prefix"}, "t.")[2]
+    member.ask(34, subscription)
+    for _ in range(4):
+        publisher.say(publisher.request(16, {}, "t.t", [[]] * 250_000))
+    publisher.ask(48, {}, "wamp.session.count")
+    member.ask(48, {}, "wamp.subscription.get_events", [subscription])
+
+
+def registering_while_others_listen(crowd: Crowd) -> None:
+    listener, member = crowd.join(), crowd.join()
+    listener.ask(32, {"match": "prefix"}, "wamp.registration.")
+    listener.drain()
+    member.drain()
+    for _ in range(crowd.count(20)):
+        member.say(*[member.request(64, {"force_reregister": True}, "p.p") for _ in range(1_000)])
 
 
 def history(crowd: Crowd) -> None:
@@ -583,6 +424,8 @@ ATTACKS = (
         path=DEFLATE,
     ),
     Attack("requests that collide", colliding_requests, SESSION_BYTES),
+    Attack("a history of empty lists", history_of_empty_lists, 64 * MIB, realm=HISTORY),
+    Attack("20,000 REGISTER, heard of by others", registering_while_others_listen, SESSION_BYTES),
     Attack("10,000 retained topics, 5,000 patterns", retained_for_patterns, SESSION_BYTES),
     Attack("retained, 116,000 receivers each", retained_lists(116_000), RETAINED_BYTES),
     Attack("retained, 4,096 receivers each", retained_lists(4_096), RETAINED_BYTES),
@@ -604,13 +447,3 @@ ATTACKS = (
     Attack("11,000 long prefixes", subscriptions, SESSION_BYTES),
     Attack("history of 50,000, asked for 110 times", history, 64 * MIB, realm=HISTORY),
 )
-
-
-@contextlib.contextmanager
-def crowd(address: tuple[str, int], scale: float = 1.0) -> Iterator[Crowd]:
-    """A crowd until the block ends."""
-    attackers = Crowd(address, scale)
-    try:
-        yield attackers
-    finally:
-        attackers.close()

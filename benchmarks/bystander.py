@@ -7,7 +7,7 @@ import select
 import sys
 import time
 
-from benchmarks.attacks import Member
+from benchmarks.crowd import Member
 
 PAUSE_S = 0.001
 

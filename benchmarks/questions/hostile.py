@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tables
-from benchmarks.attacks import ATTACKS, Attack, crowd
+from benchmarks.attacks import ATTACKS, Attack
+from benchmarks.crowd import crowd
 from benchmarks.figures import Cases, Measurement, Result
 from benchmarks.peers.peer import Server, Wants, await_websocket, free_port, running, scratch
 from benchmarks.peers.wamp import configuration

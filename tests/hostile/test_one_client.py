@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.attacks import ATTACKS, Attack, crowd
+from benchmarks.attacks import ATTACKS, Attack
+from benchmarks.crowd import crowd
 from heliograph.transports.turn import WORK_BUDGET
 from tests.support.nodes import OPEN_REALM, RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import WampClient, joined
@@ -42,6 +43,9 @@ SCALES = {
     "CBOR of empty lists, to JSON": 0.25,
     "16,000 calls with long key ids": 0.2,
     "9,900 wildcards of 500 components": 0.3,
+    "65,000 lists, converted for 60 patterns": 0.2,
+    "1 MB compressed for 9,900 patterns": 0.2,
+    "requests that collide": 0.2,
 }
 """Of attacks that take long at full size; one that takes no time is tried as it is meant."""
 

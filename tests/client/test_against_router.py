@@ -16,7 +16,9 @@ import pytest
 
 from heliograph import Publisher
 from heliograph.client import (
+    Anonymous,
     ApplicationError,
+    BadPayload,
     ClientOptions,
     ConnectFailed,
     ConnectionLost,
@@ -59,6 +61,32 @@ def websocket_url(router: RouterProcess) -> str:
 def notify_url(router: RouterProcess) -> str:
     host, port = router.address
     return f"http://{host}:{port}/notify"
+
+
+@pytest.mark.parametrize("name", ["json", "msgpack", "cbor"])
+async def test_keys_that_are_no_text_are_refused_before_anything_is_sent(
+    real: RouterProcess, name: str
+) -> None:
+    async with connect(websocket_url(real), serializers=(name,)) as session:
+        for value in ({1: 2}, [{"a": {b"b": 1}}], {None: 1}):
+            with pytest.raises(BadPayload, match="keys of dictionaries must be texts"):
+                await session.publish("open.keys", value)
+            with pytest.raises(BadPayload, match="keys of dictionaries must be texts"):
+                await session.call("open.keys", value)
+        await session.register(lambda: {1: 2}, "open.keys")
+        with pytest.raises(ApplicationError, match="keys of dictionaries must be texts"):
+            await session.call("open.keys")
+
+
+@pytest.mark.parametrize("name", ["json", "msgpack", "cbor"])
+async def test_so_they_are_in_what_hello_says(real: RouterProcess, name: str) -> None:
+    who = Anonymous(authextra={"a": [{1: 2}]})
+    with pytest.raises(ConnectFailed, match="keys of dictionaries must be texts"):
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            connect(websocket_url(real), serializers=(name,), authentication=who),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("name", ["json", "msgpack", "cbor"])

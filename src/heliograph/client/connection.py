@@ -233,7 +233,7 @@ class Connection:
         try:
             try:
                 self.protocol.connected(link)
-            except BadPayload as error:
+            except (BadPayload, PayloadError) as error:
                 raise ConnectFailed(f"{self._shown_url}: HELLO: {error}", is_temporary=False) from error
             try:
                 async with asyncio.timeout(self.options.join_timeout_s):

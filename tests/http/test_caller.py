@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from heliograph.client import ApplicationError, connect
 from tests.support.nodes import USUAL_PATHS, RunningNode, node_config, running_node, web_transport
 from tests.support.websocket import Connection, WampClient, http_request, joined, post_json
 
@@ -50,6 +51,31 @@ async def test_the_result_is_the_answer(
     await callee.send([70, 1, {}, *result])
     response = await calling
     assert (response.status, response.json) == (200, answer)
+
+
+@pytest.mark.parametrize("value", [10**5000, float("nan"), "\0text"], ids=["digits", "NaN", "NUL"])
+async def test_an_error_that_json_cannot_express_says_so(node: RunningNode, value: Any) -> None:
+    def fail() -> None:
+        raise ApplicationError("com.example.error", value)
+
+    url = f"ws://127.0.0.1:{node.address[1]}/ws"
+    async with connect(url, serializers=("cbor",)) as session:
+        await session.register(fail, PROCEDURE)
+        response = await post_json(node.address, "/call", {"procedure": PROCEDURE})
+    assert response.status == 200
+    assert response.json["error"] == "com.example.error"
+    assert response.json["args"][0].startswith("the error's arguments cannot reach the caller: ")
+
+
+async def test_an_error_that_cannot_be_read_is_told_at_once(node: RunningNode, callee: WampClient) -> None:
+    calling = asyncio.create_task(post_json(node.address, "/call", {"procedure": PROCEDURE}))
+    await callee.receive()
+    await callee.send([8, 68, 1, {}, "com.example.error", ["\0no base64"]])
+    async with asyncio.timeout(5):
+        response = await calling
+    assert response.status == 200
+    assert response.json["error"] == "com.example.error"
+    assert "must be base64" in response.json["args"][0]
 
 
 async def test_the_callees_error_is_the_answer(node: RunningNode, callee: WampClient) -> None:

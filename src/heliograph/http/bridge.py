@@ -15,7 +15,14 @@ from heliograph.http.lane import Begin, LaneRequest, Refusal, Work
 from heliograph.http.options import BridgeLimits
 from heliograph.transports.hosts import KnownHosts
 from heliograph.transports.origins import OriginCheck, is_loopback_address
-from heliograph.wamp.errors import INVALID_ARGUMENT, INVALID_URI, TIMEOUT, PayloadError, RequestError
+from heliograph.wamp.errors import (
+    INVALID_ARGUMENT,
+    INVALID_URI,
+    TIMEOUT,
+    PayloadError,
+    RequestError,
+    shortened,
+)
 from heliograph.wamp.payload import EMPTY, EncodedPayload, Payload
 from heliograph.wire.serializers import serializer
 
@@ -158,9 +165,9 @@ def refusal(error: BaseException) -> Refusal | None:
     if isinstance(error, UnicodeDecodeError):
         return _refusal(400, f"the body must be UTF-8: {error}")
     if isinstance(error, msgspec.ValidationError):
-        return _refusal(400, f"the body is not as it should be: {error}")
+        return _refusal(400, shortened(f"the body is not as it should be: {error}"))
     if isinstance(error, msgspec.MsgspecError | RecursionError):
-        return _refusal(400, f"the body is not JSON: {error}")
+        return _refusal(400, shortened(f"the body is not JSON: {error}"))
     if isinstance(error, TimeoutError):
         return _refusal(504, TIMEOUT, ["the callee did not answer in time"])
     if isinstance(error, PayloadError):
@@ -175,7 +182,13 @@ def _refusal(
     kwargs: Mapping[str, Any] = _NOTHING,
     headers: Mapping[str, str] = _NOTHING,
 ) -> Refusal:
-    return Refusal(status, {"error": error, "args": list(args), "kwargs": kwargs}, headers)
+    try:
+        body = _JSON.encode_value({"error": error, "args": list(args), "kwargs": dict(kwargs)})
+    except PayloadError as unfit:
+        # A callee may have answered in another format.
+        text = f"the error's arguments cannot reach the caller: {unfit}"
+        body = _JSON.encode_value({"error": error, "args": [text], "kwargs": {}})
+    return Refusal(status, body, headers)
 
 
 def _preflight(headers: Mapping[bytes, bytes]) -> bytes:

@@ -86,12 +86,12 @@ class Refusal(msgspec.Struct):
 
     Attributes:
         status: of the answer.
-        value: its JSON.
+        body: its JSON.
         headers: further headers.
     """
 
     status: int
-    value: dict[str, Any]
+    body: bytes
     headers: Mapping[str, str]
 
 
@@ -330,7 +330,7 @@ class LaneRequest:
                 self.keep_alive = False
             else:
                 self.header_lines += b"%b: %b\r\n" % (name.lower().encode(), value.encode("latin-1"))
-        self.answer(refusal.status, msgspec.json.encode(refusal.value))
+        self.answer(refusal.status, refusal.body)
 
     def answer(self, status: int, body: bytes, content_type: bytes = JSON) -> None:
         """Send the whole response."""

@@ -137,4 +137,4 @@ class ManyPublications:
         if refused is None:
             raise outcome
         self._counters.events_refused += 1
-        self._acknowledgements.append(msgspec.json.encode(refused.value))
+        self._acknowledgements.append(refused.body)

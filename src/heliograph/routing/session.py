@@ -423,7 +423,7 @@ class Session:
 
     def _abort(self, reason: str, text: str = "") -> None:
         self.lost()
-        self.peer.send(Abort(CloseDetails(message=text or None), reason))
+        self.peer.send(Abort(CloseDetails(message=shortened(text) or None), reason))
         self.peer.close()
 
     def _leave_realm(self, reason: str | None = None, *, is_silent: bool = False) -> Steps[None]:
@@ -517,4 +517,4 @@ class Session:
 
 
 def _undeliverable(error: PayloadError) -> RequestError:
-    return RequestError(error.uri, shortened(f"a receiver cannot be given this payload: {error}"))
+    return RequestError(error.uri, f"a receiver cannot be given this payload: {error}")

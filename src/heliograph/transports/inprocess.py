@@ -147,12 +147,15 @@ class InProcessSession:
         if request == self._asked:
             self._answer = message
             return
-        future = self._waiting.pop(request, None)
-        if future is not None and not future.done():
-            try:
-                future.set_result(_value(message))
-            except RequestError as error:
-                future.set_exception(error)
+        future = self._waiting.get(request)
+        if future is None or future.done():
+            return
+        try:
+            future.set_result(_value(message))
+        except RequestError as error:
+            future.set_exception(error)
+        # An answer that cannot be read was refused before this: another one comes in its place.
+        del self._waiting[request]
 
     def close(self) -> None:
         """End every request that waits: the router stops."""

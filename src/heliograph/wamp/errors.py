@@ -93,10 +93,17 @@ class ProtocolViolation(Exception):  # noqa: N818 - the specification's own term
 
 
 class PayloadError(Exception):
-    """A payload that cannot be read, or cannot be expressed in another serializer."""
+    """A payload that cannot be read, or cannot be expressed in another serializer.
+
+    Args:
+        message: why not. A long one is cut.
+    """
 
     uri = INVALID_ARGUMENT
     """What whoever sent it is answered."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message))
 
 
 class PayloadTooLong(PayloadError):  # noqa: N818 - says what it is

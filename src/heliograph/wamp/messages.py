@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from heliograph.wamp import codes
-from heliograph.wamp.ids import Id
+from heliograph.wamp.ids import MAX_ID, Id
 from heliograph.wamp.payload import EMPTY, Payload
 from heliograph.wamp.uris import Match
 
@@ -125,7 +125,7 @@ class Goodbye(Message, frozen=True, tag=codes.GOODBYE):
 class Error(Message, frozen=True, tag=codes.ERROR):
     """[ERROR, REQUEST.Type|int, REQUEST.Request|id, Details|dict, Error|uri, Arguments|list, ArgumentsKw|dict]"""
 
-    request_type: int
+    request_type: Annotated[int, Meta(ge=0, le=MAX_ID)]
     request: Id
     details: dict[str, Any]
     error: str

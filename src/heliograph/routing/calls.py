@@ -10,7 +10,7 @@ from msgspec import Struct
 from heliograph.routing.authorizer import Decision, Subject
 from heliograph.routing.peer import Timer
 from heliograph.wamp.features import CALLEE_PROGRESSIVE_RESULTS
-from heliograph.wamp.ids import SequentialIds
+from heliograph.wamp.ids import SequentialIds, scattered
 from heliograph.wamp.messages import CallOptions, InvocationDetails
 from heliograph.wamp.payload import Payload
 
@@ -133,10 +133,10 @@ class SessionCalls:
 
     def remember_ended(self, request: int) -> None:
         """Take note that a call has ended while more of its pieces may be on their way."""
-        self.ended[request] = None
+        self.ended[scattered(request)] = None
         if len(self.ended) > ENDED_CALLS_LIMIT:
             del self.ended[next(iter(self.ended))]
 
     def forget_ended(self, request: int) -> None:
         """Take note that the last piece of such a call has come."""
-        self.ended.pop(request, None)
+        self.ended.pop(scattered(request), None)

@@ -119,7 +119,7 @@ class Dealer:
     def is_on_its_way(self, session: Session, request: int) -> bool:
         """Return whether a CALL of this request id can be a piece of a call that was begun before."""
         calls = self._of_session.get(session)
-        return calls is not None and (scattered(request) in calls.made or request in calls.ended)
+        return calls is not None and (scattered(request) in calls.made or scattered(request) in calls.ended)
 
     # Calling.
 
@@ -308,7 +308,7 @@ class Dealer:
         """Take a further piece of a progressive call; return whether the message was one."""
         pending = calls.made.get(scattered(message.request))
         if pending is None:
-            if message.request not in calls.ended:
+            if scattered(message.request) not in calls.ended:
                 return False
             # "the *Caller* may be unaware that the call is completed by time it sends another progressive CALL
             # continuation": such a piece is discarded.

@@ -15,6 +15,7 @@ except ModuleNotFoundError as missing:
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
 from heliograph.wamp.payload import EMPTY, Payload, ReadPayload
+from heliograph.wire.serializers.keys import RULE
 from heliograph.wire.serializers.shapes import (
     BEARING_PAYLOAD,
     HEAD_LENGTH,
@@ -79,8 +80,16 @@ def _read(data: bytes) -> Any:
 
 
 def _refuse_binary_keys(value: Any) -> None:
-    """Raise `TypeError` for keys that are no text, at every depth: to write the value finds them in no time."""
-    ormsgpack.packb(value, default=_as_none, option=_EVERYTHING)
+    """Raise `PayloadError` for keys that are no text, at every depth: to write the value finds them in no time."""
+    try:
+        ormsgpack.packb(value, default=_as_none, option=_EVERYTHING)
+    except TypeError as error:
+        raise PayloadError(RULE if "key" in str(error) else str(error)) from error
+
+
+def _told(error: Exception) -> str:
+    """Return what is wrong, in our words where the library tells of keys."""
+    return RULE if "map key" in str(error) else str(error)
 
 
 def _as_none(_value: Any) -> None:
@@ -135,7 +144,7 @@ class CborSerializer:
             RecursionError,
             OverflowError,
         ) as error:
-            raise ProtocolViolation(f"not a WAMP message in CBOR: {error}") from error
+            raise ProtocolViolation(f"not a WAMP message in CBOR: {_told(error)}") from error
 
     def encode_value(self, value: Any) -> bytes:
         """Return `value` as CBOR."""
@@ -150,7 +159,7 @@ class CborSerializer:
         try:
             return _read(data)
         except (cbor2.CBORDecodeError, ValueError, TypeError, RecursionError, OverflowError) as error:
-            raise PayloadError(f"not CBOR: {error}") from error
+            raise PayloadError(f"not CBOR: {_told(error)}") from error
 
 
 def _payload(decoded: Any, elements: list[Any], size_bytes: int) -> Payload:

@@ -9,12 +9,15 @@ from typing import Any
 
 from heliograph.wamp.errors import PayloadError
 
+RULE = "keys of dictionaries must be texts"
+"""What is said wherever another key was found."""
+
 
 def check_key(key: Any) -> str:
     """Return `key`; raises `PayloadError` unless it is text."""
     if type(key) is str:
         return key
-    raise PayloadError(f"a key of a dictionary must be text, not {type(key).__name__}")
+    raise PayloadError(RULE)
 
 
 def check_keys(value: Any) -> None:

@@ -1,5 +1,6 @@
 """`wamp.2.msgpack`: MessagePack in binary frames."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ except ModuleNotFoundError as missing:
 
 from heliograph.wamp.errors import PayloadError, ProtocolViolation
 from heliograph.wamp.messages import Message
+from heliograph.wire.serializers.keys import RULE
 from heliograph.wire.serializers.shapes import (
     BEARING_PAYLOAD,
     HEADS,
@@ -35,10 +37,9 @@ def _undefined_or_refuse(code: int, data: bytes) -> object:
     raise PayloadError("an extension type")
 
 
-# What it would write as text of its own choosing; another receiver could not tell what it was.
-_ONLY_VALUES = (
-    ormsgpack.OPT_PASSTHROUGH_DATACLASS | ormsgpack.OPT_PASSTHROUGH_DATETIME | ormsgpack.OPT_PASSTHROUGH_UUID
-)
+# What is no value of MessagePack is written as in JSON; ormsgpack would write another offset for UTC.
+_OPTIONS = ormsgpack.OPT_PASSTHROUGH_DATETIME
+_as_in_json = partial(msgspec.to_builtins, builtin_types=(bytes,))
 
 
 class MsgpackSerializer:
@@ -91,9 +92,9 @@ class MsgpackSerializer:
     def encode_value(self, value: Any) -> bytes:
         """Return `value` as MessagePack."""
         try:
-            return ormsgpack.packb(value, option=_ONLY_VALUES)
+            return ormsgpack.packb(value, default=_as_in_json, option=_OPTIONS)
         except (TypeError, ValueError, RecursionError) as error:
-            raise PayloadError(f"cannot be expressed in MessagePack: {error}") from error
+            raise PayloadError(f"cannot be expressed in MessagePack: {_told(error)}") from error
 
     def decode_value(self, data: bytes) -> Any:
         """Return the value that `data` holds."""
@@ -105,8 +106,13 @@ class MsgpackSerializer:
 
 
 def _told(error: Exception) -> str:
-    # What a hook raises is not told by ormsgpack.
-    return "an extension type is not a WAMP value" if "ext_hook" in str(error) else str(error)
+    """Return what is wrong, in our words where the library's do not say it."""
+    text = str(error)
+    if text.startswith("ext_hook"):
+        return "an extension type is not a WAMP value"
+    if text == "Dict key must be str" or (text.startswith("invalid type") and "Reserved" not in text):
+        return RULE
+    return text
 
 
 _whole = msgspec.msgpack.Decoder(msgspec.Raw).decode

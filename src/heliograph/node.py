@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import random
 import signal
@@ -319,21 +318,10 @@ async def _serve(options: NodeOptions, node_directory: Path) -> None:
     if node.uses_tls:
         # Without TLS the signal means what it always does: the terminal is gone.
         loop.add_signal_handler(signal.SIGHUP, node.reload_certificates)
-    _collect_seldom()
     say(f"Heliograph ready: {' '.join(node.urls)}")
     await stopping.wait()
     _LOG.info("stopping: saying goodbye to sessions")
     await node.stop()
-
-
-def _collect_seldom() -> None:
-    """Let the garbage collector look at new objects only, and not so often.
-
-    Connections leave no circles behind. A message of a MiB may be a million lists, and to look at all objects again and
-    again while they are made takes five times as long as to make them.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

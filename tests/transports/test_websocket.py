@@ -443,22 +443,14 @@ class TestMemory:
             assert kernel.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER_BYTES
 
     async def test_a_payload_that_is_kept_stays_what_it_was(self, node: RunningNode) -> None:
-        kept: list[Any] = []
-        broker = node.router.realms["realm1"].broker
-        original = broker._deliver
-        broker._deliver = lambda deliveries: (
-            kept.extend(event for event, _ in deliveries),
-            original(deliveries),
-        )
         async with joined(node.address) as listener, joined(node.address) as client:
-            await subscribed(listener)
             for letter in "abc":
                 # The parser reads all of them into the same place.
-                await client.ask(16, 1, {"acknowledge": True}, TOPIC, [letter * 500], {"k": letter * 500})
-        broker._deliver = original
-        assert [event.payload.decoded() for event in kept] == [
-            ([letter * 500], {"k": letter * 500}) for letter in "abc"
-        ]
+                options = {"acknowledge": True, "retain": True}
+                await client.ask(16, 1, options, f"{TOPIC}.{letter}", [letter * 500], {"k": letter * 500})
+            await listener.ask(32, 1, {"match": "prefix", "get_retained": True}, f"{TOPIC}.")
+            kept = [(await listener.receive())[4:] for _ in "abc"]
+        assert kept == [[[letter * 500], {"k": letter * 500}] for letter in "abc"]
 
     @pytest.mark.parametrize(
         "behind",
